@@ -1,0 +1,154 @@
+use figment::value::{Dict, Num, Value};
+
+use crate::{
+    ConfigError, Experiment, Hint, Profile, Schedule, Selection, document::join, extraction::kind,
+    origin::Origins, settings::Settings,
+};
+
+/// Every key that a place sets must be one of the defaults, save for the options of a plugin; tables must be
+/// tables, and numbers finite.
+pub(crate) fn keys(settings: &Settings, known: &Dict) -> Result<(), ConfigError> {
+    table(settings, &settings.values, known, "")
+}
+
+/// Ranges, and values that depend on one another.
+pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), ConfigError> {
+    let check = Check(origins);
+    let Experiment { data, train, finetune, .. } = experiment;
+    let classes = data.classes.len();
+    check.that(!data.folder.is_empty(), "data.folder", "empty", "the folder of the data set's files")?;
+    check.that(classes >= 2, "data.classes", list(classes), "2 names or more")?;
+    check.that(data.ratio >= 1.0, "data.ratio", data.ratio, "1 or more")?;
+    check.that(
+        (0.0..=0.5).contains(&data.validation),
+        "data.validation",
+        data.validation,
+        "a share in [0, 0.5]",
+    )?;
+    let counted = data.profile != Profile::Counts || data.counts.len() == classes;
+    check.that(
+        counted,
+        "data.counts",
+        list(data.counts.len()),
+        format_args!("{classes}, one for each class, as data.profile is `counts`"),
+    )?;
+    schedule("train", &train.schedule, &check)?;
+    let held_out = train.selection == Selection::Last || data.validation > 0.0;
+    check.that(
+        held_out,
+        "train.selection",
+        "`validation`",
+        "`last` while no images are held out; set data.validation above 0",
+    )?;
+    let strategy = &experiment.augment.sampling_strategy;
+    check.that(
+        is_strategy(strategy),
+        "augment.sampling_strategy",
+        strategy,
+        "a name, a ratio above 0 or a list of counts",
+    )?;
+    schedule("finetune", &finetune.schedule, &check)?;
+    check.that(experiment.gap.draws >= 1, "gap.draws", experiment.gap.draws, "1 or more")
+}
+
+fn schedule(phase: &str, schedule: &Schedule, check: &Check) -> Result<(), ConfigError> {
+    let Schedule { epochs, batch_size, learning_rate, momentum, weight_decay, milestones, factors, .. } =
+        schedule;
+    let key = |name| join(phase, name);
+    check.that(*epochs >= 1, &key("epochs"), epochs, "1 or more")?;
+    check.that(*batch_size >= 1, &key("batch_size"), batch_size, "1 or more")?;
+    check.that(*learning_rate > 0.0, &key("learning_rate"), learning_rate, "a number above 0")?;
+    check.that((0.0..1.0).contains(momentum), &key("momentum"), momentum, "a number in [0, 1)")?;
+    check.that(*weight_decay >= 0.0, &key("weight_decay"), weight_decay, "0 or more")?;
+    let shares = milestones.iter().all(|m| *m > 0.0 && *m <= 1.0) && milestones.is_sorted_by(|a, b| a < b);
+    check.that(shares, &key("milestones"), format!("{milestones:?}"), "ascending shares in (0, 1]")?;
+    check.that(
+        factors.iter().all(|f| *f >= 0.0),
+        &key("factors"),
+        format!("{factors:?}"),
+        "numbers of 0 or more",
+    )?;
+    // Two lists disagree: the one that was set last is to be mended.
+    let mut lists = [(key("milestones"), milestones.len()), (key("factors"), factors.len())];
+    lists.sort_by_key(|(key, _)| check.0.near(key).layer);
+    let [(other, len), (key, found)] = &lists;
+    check.that(found == len, key, list(*found), format_args!("{len}, one for each of {other}"))
+}
+
+/// Refuses values at the place that set them.
+struct Check<'a>(&'a Origins);
+
+impl Check<'_> {
+    fn that(
+        &self,
+        holds: bool,
+        key: &str,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Result<(), ConfigError> {
+        if holds {
+            return Ok(());
+        }
+        let origin = Box::new(self.0.near(key));
+        Err(ConfigError::value(origin, key, found.to_string(), expected.to_string()))
+    }
+}
+
+fn list(len: usize) -> String {
+    format!("a list of {len}")
+}
+
+fn is_strategy(value: &serde_json::Value) -> bool {
+    use serde_json::Value as Json;
+    match value {
+        Json::String(_) => true,
+        Json::Number(ratio) => ratio.as_f64().is_some_and(|ratio| ratio > 0.0),
+        Json::Array(counts) => counts.iter().all(Json::is_u64),
+        _ => false,
+    }
+}
+
+fn table(settings: &Settings, values: &Dict, known: &Dict, path: &str) -> Result<(), ConfigError> {
+    for (key, value) in values {
+        let full = join(path, key);
+        let origin = || Box::new(settings.origin(&full));
+        let Some(expected) = known.get(key) else {
+            let hint = Hint::new(key, known.keys().map(String::as_str));
+            return Err(ConfigError::UnknownKey {
+                origin: origin(),
+                key: key.clone(),
+                table: path.to_owned(),
+                hint,
+            });
+        };
+        match (expected.as_dict(), value.as_dict()) {
+            (Some(known), None) => {
+                let example =
+                    known.keys().next().map_or(String::new(), |key| format!(", as in {full}.{key}"));
+                let expected = format!("a table{example}");
+                return Err(ConfigError::value(origin(), &full, kind(&value.to_actual()), expected));
+            }
+            // A table with a plugin is open: its other keys are the plugin's.
+            (Some(known), Some(values)) if !known.contains_key("plugin") => {
+                table(settings, values, known, &full)?
+            }
+            _ => finite(settings, value, &full)?,
+        }
+    }
+    Ok(())
+}
+
+/// JSON, and so the record of a run, has no other numbers.
+fn finite(settings: &Settings, value: &Value, path: &str) -> Result<(), ConfigError> {
+    match value {
+        Value::Num(_, Num::F64(number)) if !number.is_finite() => {
+            let origin = Box::new(settings.origin(path));
+            Err(ConfigError::value(origin, path, number.to_string(), "a finite number".into()))
+        }
+        Value::Array(_, entries) => entries.iter().try_for_each(|entry| finite(settings, entry, path)),
+        Value::Dict(_, entries) => {
+            entries.iter().try_for_each(|(key, value)| finite(settings, value, &join(path, key)))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,120 @@
+use serde_json::json;
+
+use super::resolve_x;
+
+/// The value of a key, and the place it comes from.
+fn check(
+    experiment: &str,
+    environment: &[(&str, &str)],
+    set: &[&str],
+    key: &str,
+    value: serde_json::Value,
+    at: &str,
+) {
+    let resolved = resolve_x(experiment, environment, set).unwrap();
+    let found = resolved.to_json().pointer(&format!("/{}", key.replace('.', "/"))).cloned();
+    assert_eq!(found, Some(value), "{key}");
+    let origin = resolved.origin(key).unwrap().to_string();
+    assert!(origin.ends_with(at), "{key} comes from {origin}, not from {at}");
+}
+
+#[test]
+fn each_layer_overrides_those_below() {
+    let photos = "data.set = 'photos'";
+    let five = "data.set = 'photos'\ntrain.epochs = 5";
+    let six = [("EXPANSE_TRAIN__EPOCHS", "6")];
+    let epochs = "train.epochs";
+    check(
+        "",
+        &[],
+        &[],
+        epochs,
+        json!(30),
+        &format!("built-in defaults, line {}", default_line("epochs = 30")),
+    );
+    check(photos, &[], &[], epochs, json!(7), "/data/photos.toml:5");
+    check(five, &[], &[], epochs, json!(5), "/experiments/x.toml:2");
+    check(five, &six, &[], epochs, json!(6), "EXPANSE_TRAIN__EPOCHS");
+    check(five, &six, &["train.epochs=8"], epochs, json!(8), "--set train.epochs=8");
+    check(five, &six, &["train.epochs=8", "train.epochs=9"], epochs, json!(9), "--set train.epochs=9");
+}
+
+#[test]
+fn the_strongest_layer_chooses_the_data_set() {
+    let (key, photos) = ("data.folder", json!("photos"));
+    check("", &[], &[], key, json!("lt"), "/data/fashion-mnist-lt.toml:2");
+    check("", &[("EXPANSE_DATA__SET", "photos")], &[], key, photos.clone(), "/data/photos.toml:2");
+    check("", &[], &["data.set=photos"], key, photos, "/data/photos.toml:2");
+    check(
+        "data.set = 'photos'",
+        &[],
+        &["data.set=fashion-mnist-lt"],
+        key,
+        json!("lt"),
+        "fashion-mnist-lt.toml:2",
+    );
+    check("", &[], &["data.set=photos", "data.folder=/mine"], key, json!("/mine"), "--set data.folder=/mine");
+}
+
+#[test]
+fn flags_and_variables_are_toml_or_else_text() {
+    let flag =
+        |argument: &str, key, value| check("", &[], &[argument], key, value, &format!("--set {argument}"));
+    flag("train.milestones=[0.5, 0.75]", "train.milestones", json!([0.5, 0.75]));
+    flag("train.learning_rate=1", "train.learning_rate", json!(1.0));
+    flag("run.folder=out/a=b", "run.folder", json!("out/a=b"));
+    flag("run.folder=\"3\"", "run.folder", json!("3"));
+    flag("augment.sampling_strategy=0.5", "augment.sampling_strategy", json!(0.5));
+    flag("sampler.since=2024-01-02", "sampler.since", json!("2024-01-02"));
+    flag("sampler={plugin = 'smote', k_neighbors = 3}", "sampler.k_neighbors", json!(3));
+    check("", &[("EXPANSE_RUN__CACHE", "false")], &[], "run.cache", json!(false), "EXPANSE_RUN__CACHE");
+    check("", &[("EXPANSE_RUN__FOLDER", "out")], &[], "run.folder", json!("out"), "EXPANSE_RUN__FOLDER");
+}
+
+#[test]
+fn variables_that_are_no_keys_are_left_aside() {
+    let environment = [
+        ("EXPANSE_PLUGIN_PATH", "/plugins"),
+        ("EXPANSE_LOG", "debug"),
+        ("HOME", "/root"),
+        ("expanse_seed", "7"),
+    ];
+    assert_eq!(resolve_x("", &environment, &[]).unwrap().experiment.seed, 0);
+}
+
+#[test]
+fn another_plugin_starts_its_table_anew() {
+    let experiment = "[sampler]\nplugin = 'eos'\nk_neighbors = 10\ncompat = true\n";
+    let check = |environment: &[(&str, &str)], set: &[&str], expected: serde_json::Value| {
+        let resolved = resolve_x(experiment, environment, set).unwrap();
+        assert_eq!(resolved.to_json()["sampler"], expected, "{environment:?} {set:?}");
+        let named = resolved.origins().into_keys().filter(|key| key.starts_with("sampler.")).count();
+        assert_eq!(named, expected.as_object().unwrap().len(), "{environment:?} {set:?}");
+    };
+    let smote = ("EXPANSE_SAMPLER__PLUGIN", "smote");
+    let k = ("EXPANSE_SAMPLER__K_NEIGHBORS", "3");
+    check(&[], &[], json!({"plugin": "eos", "k_neighbors": 10, "compat": true}));
+    check(&[], &["sampler.plugin=smote"], json!({"plugin": "smote"}));
+    check(&[], &["sampler.plugin=eos"], json!({"plugin": "eos", "k_neighbors": 10, "compat": true}));
+    check(&[], &["sampler.k_neighbors=3"], json!({"plugin": "eos", "k_neighbors": 3, "compat": true}));
+    // Within one layer the order does not count.
+    check(
+        &[],
+        &["sampler.k_neighbors=3", "sampler.plugin=smote"],
+        json!({"plugin": "smote", "k_neighbors": 3}),
+    );
+    check(&[smote, k], &[], json!({"plugin": "smote", "k_neighbors": 3}));
+    check(&[smote, k], &["sampler.plugin=smote"], json!({"plugin": "smote", "k_neighbors": 3}));
+    check(&[smote, k], &["sampler.plugin=eos"], json!({"plugin": "eos"}));
+    check(&[k], &["sampler.plugin=smote"], json!({"plugin": "smote"}));
+}
+
+#[test]
+fn the_experiment_gives_the_name_and_tables_have_no_origin() {
+    let resolved = resolve_x("", &[], &[]).unwrap();
+    assert_eq!((resolved.name.as_str(), resolved.origin("train")), ("x", None));
+}
+
+fn default_line(text: &str) -> usize {
+    1 + crate::DEFAULTS.lines().position(|line| line == text).unwrap()
+}

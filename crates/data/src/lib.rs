@@ -1,0 +1,26 @@
+//! Labelled images: [`load`] reads them from files, [`write_batch`] and [`Prefetch`] make training batches of them.
+//!
+//! Images stay `u8` until a batch is written. This crate knows nothing of models, plugins or configuration.
+
+mod augmentation;
+mod batch;
+mod cifar;
+mod error;
+mod idx;
+mod images;
+mod load;
+mod normalization;
+mod prefetch;
+mod search;
+mod source;
+mod write;
+
+pub use augmentation::Augmentation;
+pub use batch::{epoch_order, write_batch};
+pub use error::DataError;
+pub use images::{DataSet, ImageSet, ImageSetError, ImageShape};
+pub use load::{Format, UnknownFormat, load};
+pub use normalization::{Normalization, NormalizationError};
+pub use prefetch::{Batch, Prefetch};
+pub use search::{search, standard_bases};
+pub use write::write_idx;

@@ -1,0 +1,13 @@
+//! The words everyone uses: [`ClassCounts`], [`Matrix`], [`Seed`], [`Provenance`].
+//!
+//! This crate knows nothing of files, plugins or tensors.
+
+mod counts;
+mod matrix;
+mod provenance;
+mod seed;
+
+pub use counts::ClassCounts;
+pub use matrix::{Matrix, MatrixView, ShapeError};
+pub use provenance::Provenance;
+pub use seed::{Rng, Seed};

@@ -1,0 +1,30 @@
+//! Runs recorded programs on any burn backend: links them, differentiates them, and takes training steps.
+//!
+//! A [`Session`] keeps parameters and optimiser state on its device. A step uploads the batch and leaves the
+//! loss on the device until [`Session::losses`] asks for it, so a device that works asynchronously is never
+//! waited for. The engine knows nothing of plugins or of the host.
+
+mod compile;
+mod error;
+mod frame;
+mod link;
+mod optimizer;
+mod session;
+
+pub use error::EngineError;
+pub use link::{Linked, link};
+pub use session::{Kind, Session};
+
+use burn_backend::Backend;
+use expanse_program::Program;
+
+/// The operations of a program that the engine cannot run, each once, in order; empty if it can run it.
+pub fn missing_operations<B: Backend>(
+    program: &Program,
+    device: &B::Device,
+) -> Result<Vec<String>, EngineError> {
+    match compile::compile::<B>(&link(std::slice::from_ref(program))?, device) {
+        Ok(_) => Ok(Vec::new()),
+        Err(missing) => Ok(missing),
+    }
+}

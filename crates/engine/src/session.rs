@@ -1,0 +1,346 @@
+use std::collections::BTreeMap;
+
+use burn_autodiff::Autodiff;
+use burn_backend::{
+    AutodiffBackend, Backend, DType as BurnDType, Scalar, TensorData as BurnData, TensorMetadata, read_sync,
+    tensor::FloatTensor,
+};
+use expanse_program::{
+    DType, NamedTensor, Optimizer, ParameterKind, Program, TensorData, TensorView, tensors_from_bytes,
+    tensors_to_bytes,
+};
+
+use crate::{
+    EngineError,
+    compile::{Instruction, compile},
+    frame::{BatchStatistics, Frame, Operand, Value},
+    link::{Linked, link},
+    optimizer::update,
+};
+
+/// Share of the batch in the running statistics of batch norm, as in PyTorch.
+const STATISTICS_MOMENTUM: f64 = 0.1;
+
+/// Which tensors an import or export is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Trainable parameters and running statistics.
+    Parameters,
+    /// The optimiser's velocities, under the names of their parameters.
+    Optimizer,
+}
+
+/// Parameters, optimiser state and linked programs on one device.
+///
+/// All programs of a session share the parameters of the same name.
+pub struct Session<B: Backend> {
+    device: B::Device,
+    optimizer: Optimizer,
+    programs: Vec<Loaded<B>>,
+    parameters: BTreeMap<String, Slot<B>>,
+    losses: Vec<FloatTensor<B>>,
+}
+
+struct Loaded<B: Backend> {
+    linked: Linked,
+    training: Vec<Instruction<Autodiff<B>>>,
+    evaluation: Vec<Instruction<B>>,
+}
+
+struct Slot<B: Backend> {
+    shape: Vec<usize>,
+    kind: ParameterKind,
+    value: Option<FloatTensor<B>>,
+    velocity: Option<FloatTensor<B>>,
+}
+
+/// The outcome of one batch in training form.
+struct Backward<B: Backend> {
+    loss: FloatTensor<B>,
+    gradients: Vec<(String, FloatTensor<B>)>,
+    statistics: Vec<BatchStatistics<Autodiff<B>>>,
+}
+
+impl<B: Backend> Session<B> {
+    /// A session without programs.
+    pub fn new(device: B::Device, optimizer: Optimizer) -> Self {
+        Self { device, optimizer, programs: Vec::new(), parameters: BTreeMap::new(), losses: Vec::new() }
+    }
+
+    /// Links programs by the names of their ports and answers the number of the result.
+    pub fn load(&mut self, programs: &[Program]) -> Result<usize, EngineError> {
+        let linked = link(programs)?;
+        let missing = |operations| EngineError::Missing { program: linked.source.clone(), operations };
+        let training = compile(&linked, &self.device).map_err(missing)?;
+        let evaluation = compile(&linked, &self.device).map_err(missing)?;
+        for parameter in &linked.parameters {
+            if let Some(known) = self.parameters.get(&parameter.name)
+                && known.shape != parameter.shape
+            {
+                return Err(EngineError::ParameterShape {
+                    name: parameter.name.clone(),
+                    program: linked.source.clone(),
+                    now: parameter.shape.clone(),
+                    before: known.shape.clone(),
+                });
+            }
+        }
+        for parameter in &linked.parameters {
+            self.parameters.entry(parameter.name.clone()).or_insert_with(|| Slot {
+                shape: parameter.shape.clone(),
+                kind: parameter.kind,
+                value: None,
+                velocity: None,
+            });
+        }
+        self.programs.push(Loaded { linked, training, evaluation });
+        Ok(self.programs.len() - 1)
+    }
+
+    /// Sets the named tensors; those not named stay. All are checked before any is set.
+    pub fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
+        let tensors = tensors_from_bytes(bytes)?;
+        for tensor in &tensors {
+            let slot = self.parameters.get(&tensor.name).ok_or_else(|| EngineError::Unexpected {
+                name: tensor.name.clone(),
+                expected: self.parameters.keys().cloned().collect(),
+            })?;
+            if slot.shape != tensor.shape {
+                return Err(EngineError::ImportShape {
+                    name: tensor.name.clone(),
+                    found: tensor.shape.clone(),
+                    expected: slot.shape.clone(),
+                });
+            }
+        }
+        for tensor in tensors {
+            let value = B::float_from_data(BurnData::new(tensor.values, tensor.shape), &self.device);
+            if let Some(slot) = self.parameters.get_mut(&tensor.name) {
+                match kind {
+                    Kind::Parameters => slot.value = Some(value),
+                    Kind::Optimizer => slot.velocity = Some(value),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All tensors of a kind that have a value.
+    pub fn export(&self, kind: Kind) -> Result<Vec<u8>, EngineError> {
+        let mut tensors = Vec::with_capacity(self.parameters.len());
+        for (name, slot) in &self.parameters {
+            let value = match kind {
+                Kind::Parameters => &slot.value,
+                Kind::Optimizer => &slot.velocity,
+            };
+            if let Some(value) = value {
+                tensors.push(download::<B>(name, value.clone())?);
+            }
+        }
+        Ok(tensors_to_bytes(&tensors)?)
+    }
+
+    /// One training step. The loss stays on the device until [`losses`](Self::losses) asks for it.
+    pub fn step(
+        &mut self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+        learning_rate: f64,
+    ) -> Result<(), EngineError> {
+        let Backward { loss, gradients, statistics } = self.backward(program, inputs)?;
+        for (name, gradient) in gradients {
+            if let Some(slot) = self.parameters.get_mut(&name)
+                && let Some(value) = slot.value.take()
+            {
+                let velocity = slot.velocity.take();
+                let (value, velocity) = update::<B>(self.optimizer, value, gradient, velocity, learning_rate);
+                (slot.value, slot.velocity) = (Some(value), Some(velocity));
+            }
+        }
+        self.update_statistics(program, statistics);
+        self.losses.push(loss);
+        Ok(())
+    }
+
+    /// The losses of all steps since the last call, in order.
+    pub fn losses(&mut self) -> Result<Vec<f32>, EngineError> {
+        let losses = std::mem::take(&mut self.losses);
+        losses.into_iter().map(|loss| Ok(download::<B>("loss", loss)?.values[0])).collect()
+    }
+
+    /// Runs a program in its evaluation form and copies the named outputs.
+    pub fn forward(
+        &self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [(&str, &mut [f32])],
+    ) -> Result<(), EngineError> {
+        let loaded = self.loaded(program)?;
+        let mut frame = Frame::<B>::new(loaded.linked.slots, false);
+        self.fill(&loaded.linked, inputs, |slot, value| frame.set(slot, value))?;
+        for instruction in &loaded.evaluation {
+            instruction(&mut frame);
+        }
+        for (name, values) in outputs {
+            let port = loaded.linked.outputs.iter().find(|port| port.name == *name);
+            let size = port.map(|port| port.shape.iter().product::<usize>());
+            let (Some(port), true) = (port, size == Some(values.len())) else {
+                let given = loaded.linked.outputs.iter().map(|p| format!("`{}` of {:?}", p.name, p.shape));
+                return Err(EngineError::Output {
+                    program: loaded.linked.source.clone(),
+                    name: (*name).into(),
+                    found: values.len(),
+                    expected: given.collect::<Vec<_>>().join(", "),
+                });
+            };
+            let tensor = frame.float(Operand { slot: port.tensor as usize, last: false });
+            values.copy_from_slice(&download::<B>(name, tensor)?.values);
+        }
+        Ok(())
+    }
+
+    /// The loss (named `loss`) and the gradient of every trainable parameter; nothing is updated.
+    pub fn gradients(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<Vec<u8>, EngineError> {
+        let Backward { loss, gradients, .. } = self.backward(program, inputs)?;
+        let mut tensors = vec![download::<B>("loss", loss)?];
+        for (name, gradient) in gradients {
+            tensors.push(download::<B>(&name, gradient)?);
+        }
+        Ok(tensors_to_bytes(&tensors)?)
+    }
+
+    fn loaded(&self, number: usize) -> Result<&Loaded<B>, EngineError> {
+        self.programs.get(number).ok_or(EngineError::NoProgram { number, loaded: self.programs.len() })
+    }
+
+    fn backward(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<Backward<B>, EngineError> {
+        let Loaded { linked, training, .. } = self.loaded(program)?;
+        let loss = linked.outputs.iter().find(|port| port.name == "loss");
+        let loss = loss.filter(|port| port.shape.iter().product::<usize>() == 1);
+        let loss = loss.ok_or_else(|| EngineError::NoLoss { program: linked.source.clone() })?;
+
+        let mut frame = Frame::<Autodiff<B>>::new(linked.slots, true);
+        let mut tracked = Vec::new();
+        let mut parameters =
+            linked.parameters.iter().map(|p| (p.tensor as usize, p)).collect::<BTreeMap<_, _>>();
+        self.fill(linked, inputs, |slot, value| {
+            let value = match value {
+                Value::Float(tensor) => {
+                    let mut tensor = Autodiff::<B>::from_inner(tensor);
+                    if let Some(parameter) = parameters.remove(&slot)
+                        && parameter.kind == ParameterKind::Trainable
+                    {
+                        tensor = tensor.require_grad();
+                        tracked.push((parameter.name.clone(), tensor.clone()));
+                    }
+                    Value::Float(tensor)
+                }
+                Value::Int(tensor) => Value::Int(tensor),
+                Value::Bool(tensor) => Value::Bool(tensor),
+            };
+            frame.set(slot, value);
+        })?;
+        for instruction in training {
+            instruction(&mut frame);
+        }
+        let loss = frame.float(Operand { slot: loss.tensor as usize, last: false });
+        let value = Autodiff::<B>::inner(loss.clone());
+        let mut computed = Autodiff::<B>::backward(loss);
+        let gradients = tracked
+            .into_iter()
+            .filter_map(|(name, tensor)| {
+                Autodiff::<B>::grad_remove(&tensor, &mut computed).map(|gradient| (name, gradient))
+            })
+            .collect();
+        Ok(Backward { loss: value, gradients, statistics: frame.statistics })
+    }
+
+    /// running ← (1 − m)·running + m·batch, with the unbiased variance of the batch, as in PyTorch.
+    fn update_statistics(&mut self, program: usize, statistics: Vec<BatchStatistics<Autodiff<B>>>) {
+        let Some(Loaded { linked, .. }) = self.programs.get(program) else { return };
+        for batch in statistics {
+            let unbiased = batch.count as f64 / (batch.count.max(2) - 1) as f64;
+            for (slot, value, factor) in
+                [(batch.mean_slot, batch.mean, 1.0), (batch.variance_slot, batch.variance, unbiased)]
+            {
+                let parameter = linked.parameters.iter().find(|p| p.tensor as usize == slot);
+                let state = parameter.and_then(|p| self.parameters.get_mut(&p.name));
+                let Some(state) = state.filter(|state| state.kind == ParameterKind::State) else { continue };
+                state.value = state.value.take().map(|running| {
+                    let share = |tensor, share| B::float_mul_scalar(tensor, Scalar::Float(share));
+                    let value = Autodiff::<B>::inner(value);
+                    B::float_add(
+                        share(running, 1.0 - STATISTICS_MOMENTUM),
+                        share(value, STATISTICS_MOMENTUM * factor),
+                    )
+                });
+            }
+        }
+    }
+
+    /// Hands over inputs, parameters and constants with their slots.
+    fn fill(
+        &self,
+        linked: &Linked,
+        inputs: &[TensorView<'_>],
+        mut set: impl FnMut(usize, Value<B>),
+    ) -> Result<(), EngineError> {
+        let program = || linked.source.clone();
+        for port in &linked.inputs {
+            let input = inputs.iter().find(|input| input.name == port.name);
+            let input = input
+                .ok_or_else(|| EngineError::MissingInput { program: program(), name: port.name.clone() })?;
+            let size: usize = input.shape.iter().product();
+            if input.shape != port.shape || input.data.dtype() != port.dtype || input.data.len() != size {
+                return Err(EngineError::Input {
+                    program: program(),
+                    name: port.name.clone(),
+                    found: format!(
+                        "{:?} of {:?}, {} values",
+                        input.data.dtype(),
+                        input.shape,
+                        input.data.len()
+                    ),
+                    expected: format!("{:?} of {:?}", port.dtype, port.shape),
+                });
+            }
+            set(port.tensor as usize, self.upload(input.data, &port.shape));
+        }
+        for parameter in &linked.parameters {
+            let value = self.parameters.get(&parameter.name).and_then(|slot| slot.value.clone());
+            let value = value.ok_or_else(|| EngineError::NoValue { name: parameter.name.clone() })?;
+            set(parameter.tensor as usize, Value::Float(value));
+        }
+        for (constant, bytes) in &linked.constants {
+            let dtype = match constant.dtype {
+                DType::F32 => BurnDType::F32,
+                DType::I64 => BurnDType::I64,
+            };
+            let data = BurnData::from_bytes_vec(bytes.clone(), constant.shape.clone(), dtype);
+            let value = match constant.dtype {
+                DType::F32 => Value::Float(B::float_from_data(data, &self.device)),
+                DType::I64 => Value::Int(B::int_from_data(data, &self.device)),
+            };
+            set(constant.tensor as usize, value);
+        }
+        Ok(())
+    }
+
+    fn upload(&self, data: TensorData<'_>, shape: &[usize]) -> Value<B> {
+        match data {
+            TensorData::F32(values) => {
+                Value::Float(B::float_from_data(BurnData::new(values.to_vec(), shape.to_vec()), &self.device))
+            }
+            TensorData::I64(values) => {
+                Value::Int(B::int_from_data(BurnData::new(values.to_vec(), shape.to_vec()), &self.device))
+            }
+        }
+    }
+}
+
+fn download<B: Backend>(name: &str, tensor: FloatTensor<B>) -> Result<NamedTensor, EngineError> {
+    let shape = tensor.shape().to_vec();
+    let data = read_sync(B::float_into_data(tensor)).map_err(|e| EngineError::Device(e.to_string()))?;
+    let values = data.as_slice::<f32>().map_err(|e| EngineError::Device(format!("{e:?}")))?.to_vec();
+    Ok(NamedTensor { name: name.into(), shape, values })
+}

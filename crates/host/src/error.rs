@@ -1,0 +1,148 @@
+use std::path::PathBuf;
+
+use expanse_abi::{ErrorCode, PluginError};
+
+use crate::{FileProblem, Kind};
+
+/// A plugin cannot be found, loaded or used.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// No library of that name.
+    #[error(
+        "no {kind} is called `{name}`{}; there {} {}; searched in {}",
+        nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default(),
+        if known.len() == 1 { "is" } else { "are" },
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+        searched.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+    )]
+    NotFound {
+        /// What was looked for.
+        kind: Kind,
+        /// The name.
+        name: String,
+        /// The known name that is most like it.
+        nearest: Option<String>,
+        /// All known names of that kind.
+        known: Vec<String>,
+        /// The folders that were searched.
+        searched: Vec<PathBuf>,
+    },
+    /// A file is not a plugin that can be loaded here.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: FileProblem,
+    },
+    /// The operating system cannot load the library.
+    #[error("{}: the system's loader refuses it: {message}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the loader says.
+        message: String,
+    },
+    /// The library has no root module.
+    #[error(
+        "{}: this is a shared library and no plugin: it exports no root module; build it with the sdk's `export_{kind}!`",
+        path.display()
+    )]
+    NoPlugin {
+        /// The file.
+        path: PathBuf,
+        /// The kind that was expected.
+        kind: Kind,
+    },
+    /// The library is a plugin of something else.
+    #[error("{}: this is a plugin of kind `{found}`, and a {kind} is needed", path.display())]
+    OtherKind {
+        /// The file.
+        path: PathBuf,
+        /// The name of its root module.
+        found: String,
+        /// The kind that was expected.
+        kind: Kind,
+    },
+    /// The boundary's types differ.
+    #[error(
+        "{}: built against another version of the plugin boundary ({version}, this program has {expected}); rebuild it with this version's sdk",
+        path.display()
+    )]
+    Layout {
+        /// The file.
+        path: PathBuf,
+        /// The version it was built with.
+        version: String,
+        /// The version of this program.
+        expected: String,
+        /// The difference, for those who maintain the boundary.
+        difference: String,
+    },
+    /// The library speaks another dialect of programs.
+    #[error(
+        "{}: its programs are in dialect `{found}` and this program's are in `{expected}`; rebuild it with this version's sdk",
+        path.display()
+    )]
+    Dialect {
+        /// The file.
+        path: PathBuf,
+        /// The library's dialect.
+        found: String,
+        /// This program's dialect.
+        expected: String,
+    },
+    /// An option of a plugin cannot be used.
+    #[error("{kind} `{name}`: {message}")]
+    Option {
+        /// The kind of plugin.
+        kind: Kind,
+        /// The plugin.
+        name: String,
+        /// The option; empty if it is not about one option.
+        option: String,
+        /// What is wrong and what is allowed.
+        message: String,
+        /// The options that exist.
+        allowed: Vec<String>,
+    },
+    /// The user asked to stop.
+    #[error("stopped")]
+    Cancelled,
+    /// A plugin answers with an error.
+    #[error("{kind} `{name}`: {message}")]
+    Plugin {
+        /// The kind of plugin.
+        kind: Kind,
+        /// The plugin.
+        name: String,
+        /// What it says.
+        message: String,
+    },
+    /// A plugin answers with something that breaks its contract.
+    #[error("{kind} `{name}` breaks its contract: {problem}; please tell its author")]
+    Contract {
+        /// The kind of plugin.
+        kind: Kind,
+        /// The plugin.
+        name: String,
+        /// What is wrong with its answer.
+        problem: String,
+    },
+}
+
+impl HostError {
+    /// The host's form of an error that a plugin answers with.
+    pub(crate) fn of_plugin(kind: Kind, name: &str, error: PluginError, allowed: &[String]) -> Self {
+        let (name, message) = (name.to_owned(), error.message.to_string());
+        match error.code {
+            ErrorCode::OPTIONS => {
+                let detail: serde_json::Value = serde_json::from_str(&error.detail).unwrap_or_default();
+                let option = detail["option"].as_str().unwrap_or_default().to_owned();
+                Self::Option { kind, name, option, message, allowed: allowed.to_vec() }
+            }
+            ErrorCode::CANCELLED => Self::Cancelled,
+            _ => Self::Plugin { kind, name, message },
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! From a file to a root module. The one place that runs code of a file.
+
+#![allow(unsafe_code)]
+
+use std::path::Path;
+
+use expanse_abi::{
+    BackboneRoot_Ref, BackendBox, BackendRoot_Ref, Fallible, HeadRoot_Ref, HostServices_Ref, LossRoot_Ref,
+    Manifest, PluginError, RecorderBox, SamplerBox, SamplerRoot_Ref,
+    abi_stable::{
+        StableAbi,
+        abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals},
+        library::{AbiHeaderRef, LibHeader, LibraryError, ROOT_MODULE_LOADER_NAME_WITH_NUL, RootModule},
+        std_types::{RResult, RString},
+    },
+};
+use expanse_program::DIALECT;
+
+use crate::{HostError, Kind, file, services};
+
+/// A library that is open and will stay so.
+pub(crate) struct Library {
+    pub manifest: Manifest,
+    root: Root,
+}
+
+enum Root {
+    Backbone(BackboneRoot_Ref),
+    Head(HeadRoot_Ref),
+    Loss(LossRoot_Ref),
+    Sampler(SamplerRoot_Ref),
+    Backend(BackendRoot_Ref),
+}
+
+impl Library {
+    /// Checks and opens a library of a kind, reads its manifest and hands it the host's services.
+    pub fn open(path: &Path, kind: Kind) -> Result<Self, HostError> {
+        let header = header(path, kind)?;
+        let root = match kind {
+            Kind::Backbone => Root::Backbone(module(path, header)?),
+            Kind::Head => Root::Head(module(path, header)?),
+            Kind::Loss => Root::Loss(module(path, header)?),
+            Kind::Sampler => Root::Sampler(module(path, header)?),
+            Kind::Backend => Root::Backend(module(path, header)?),
+        };
+        let (manifest, init) = root.functions();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let failed = |error: PluginError| HostError::of_plugin(kind, &name, error, &[]);
+        let json = manifest().into_result().map_err(failed)?;
+        let manifest: Manifest = serde_json::from_str(&json).map_err(|error| HostError::Contract {
+            kind,
+            name: name.to_string(),
+            problem: format!("its manifest cannot be read: {error}"),
+        })?;
+        if let Some(found) = manifest.dialect.clone().filter(|dialect| dialect != DIALECT) {
+            return Err(HostError::Dialect { path: path.into(), found, expected: DIALECT.into() });
+        }
+        init(services::services()).into_result().map_err(failed)?;
+        Ok(Self { manifest, root })
+    }
+
+    pub fn open_recorder(&self, name: &str, options: &str) -> Result<RecorderBox, PluginError> {
+        let open = match &self.root {
+            Root::Backbone(root) => root.open(),
+            Root::Head(root) => root.open(),
+            Root::Loss(root) => root.open(),
+            Root::Sampler(_) | Root::Backend(_) => return Err(other_kind()),
+        };
+        open(name.into(), options.into()).into_result()
+    }
+
+    pub fn open_sampler(&self, name: &str, options: &str) -> Result<SamplerBox, PluginError> {
+        match &self.root {
+            Root::Sampler(root) => root.open()(name.into(), options.into()).into_result(),
+            _ => Err(other_kind()),
+        }
+    }
+
+    pub fn open_backend(&self, name: &str, options: &str) -> Result<BackendBox, PluginError> {
+        match &self.root {
+            Root::Backend(root) => root.open()(name.into(), options.into()).into_result(),
+            _ => Err(other_kind()),
+        }
+    }
+}
+
+type ManifestFn = extern "C" fn() -> Fallible<RString>;
+type InitFn = extern "C" fn(HostServices_Ref) -> RResult<(), PluginError>;
+
+impl Root {
+    fn functions(&self) -> (ManifestFn, InitFn) {
+        match self {
+            Root::Backbone(root) => (root.manifest(), root.init()),
+            Root::Head(root) => (root.manifest(), root.init()),
+            Root::Loss(root) => (root.manifest(), root.init()),
+            Root::Sampler(root) => (root.manifest(), root.init()),
+            Root::Backend(root) => (root.manifest(), root.init()),
+        }
+    }
+}
+
+/// A library is opened for one kind; asking it for another is a mistake of the host.
+fn other_kind() -> PluginError {
+    let message = "the library was opened for another kind of plugin".into();
+    PluginError { code: expanse_abi::ErrorCode::INTERNAL, message, detail: "{}".into() }
+}
+
+/// Opens the file and finds the header of its root module.
+fn header(path: &Path, kind: Kind) -> Result<&'static LibHeader, HostError> {
+    file::check(path).map_err(|problem| HostError::File { path: path.into(), problem })?;
+    // SAFETY: opening runs the constructors of the library; the user has placed it in the search path or named
+    // it, which is all the trust that running native code can rest on.
+    let library = unsafe { open(path) }
+        .map_err(|error| HostError::Open { path: path.into(), message: error.to_string() })?;
+    // SAFETY: the name belongs to abi_stable, which exports a `LibHeader` under it; a reference to it begins
+    // with the header that `upgrade` compares before anything else is read.
+    let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+    let Ok(header) = symbol.map(|symbol| *symbol) else {
+        return Err(HostError::NoPlugin { path: path.into(), kind });
+    };
+    // The root module lives as long as the process, so its library does, too.
+    std::mem::forget(library);
+    let header = header.upgrade().map_err(|error| layout(path, "unknown", error.to_string()))?;
+    let found = header.root_mod_consts().name();
+    if found.as_str() != kind.name() {
+        return Err(HostError::OtherKind { path: path.into(), found: found.as_str().into(), kind });
+    }
+    Ok(header)
+}
+
+/// # Safety
+///
+/// The constructors of the library run.
+#[cfg(unix)]
+unsafe fn open(path: &Path) -> Result<libloading::os::unix::Library, libloading::Error> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+    // Lazy binding would end the process at the first missing symbol.
+    // SAFETY: as the caller's.
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+}
+
+#[cfg(not(unix))]
+unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: as the caller's.
+    unsafe { libloading::Library::new(path) }
+}
+
+/// The root module, if its types are laid out as this program's.
+///
+/// Either may be the newer one, so the layouts are compared both ways and one way suffices. Each comparison has
+/// its own state: shared state would make the outcome depend on what was loaded before.
+fn module<R: RootModule>(path: &Path, header: &'static LibHeader) -> Result<R, HostError> {
+    let version = header.version_strings().version.as_str();
+    let Some(theirs) = header.layout() else {
+        return Err(layout(path, version, "the library hides its layout".into()));
+    };
+    let ours = <R as StableAbi>::LAYOUT;
+    let check = |a, b| check_layout_compatibility_with_globals(a, b, &CheckingGlobals::new());
+    if let Err(difference) = check(ours, theirs)
+        && check(theirs, ours).is_err()
+    {
+        return Err(layout(path, version, difference.to_string()));
+    }
+    // SAFETY: the layouts have just been compared.
+    unsafe { header.init_root_module_with_unchecked_layout::<R>() }
+        .map_err(|error: LibraryError| layout(path, version, error.to_string()))
+}
+
+fn layout(path: &Path, version: &str, difference: String) -> HostError {
+    tracing::debug!(path = %path.display(), "{difference}");
+    HostError::Layout {
+        path: path.into(),
+        version: version.into(),
+        expected: env!("CARGO_PKG_VERSION").into(),
+        difference,
+    }
+}

@@ -1,0 +1,62 @@
+use expanse_domain::{MatrixView, Seed};
+
+use crate::{Output, SamplingError};
+
+/// What to over-sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The samples, `f32[rows, cols]`.
+    pub features: MatrixView<'a>,
+    /// The label of every row, below the number of classes.
+    pub labels: &'a [u32],
+    /// How many synthetic rows to make of each class; the index is the label.
+    pub wanted: &'a [u64],
+    /// What every draw derives from.
+    pub seed: Seed,
+}
+
+impl Request<'_> {
+    /// The rows of each class, in ascending order, if the request and the output that is to hold the answer
+    /// fit.
+    pub(crate) fn members(&self, output: &Output<'_>) -> Result<Vec<Vec<usize>>, SamplingError> {
+        let (rows, cols) = (self.features.rows(), self.features.cols());
+        if self.labels.len() != rows {
+            return Err(SamplingError::Labels { labels: self.labels.len(), rows });
+        }
+        if cols == 0 {
+            return Err(SamplingError::NoColumns);
+        }
+        let wanted = self.total();
+        if output.rows() as u64 != wanted || output.cols() != cols {
+            let (rows, cols, wanted_cols) = (output.rows(), output.cols(), cols);
+            return Err(SamplingError::OutputShape { rows, cols, wanted, wanted_cols });
+        }
+        let mut members = vec![Vec::new(); self.wanted.len()];
+        for (row, &label) in self.labels.iter().enumerate() {
+            match members.get_mut(label as usize) {
+                Some(members) => members.push(row),
+                None => return Err(SamplingError::Label { row, label, classes: self.wanted.len() }),
+            }
+            // Beyond half the range, the difference of two values could overflow.
+            let values = self.features.row(row);
+            if let Some(column) = values.iter().position(|v| v.is_nan() || v.abs() > f32::MAX / 2.0) {
+                return Err(SamplingError::Value { row, column, value: values[column] });
+            }
+        }
+        match self.classes().find(|&class| members[class].is_empty()) {
+            Some(class) => Err(SamplingError::EmptyClass { class: class as u32, wanted: self.wanted[class] }),
+            None => Ok(members),
+        }
+    }
+
+    /// The classes of which rows are wanted.
+    pub(crate) fn classes(&self) -> impl Iterator<Item = usize> {
+        (0..self.wanted.len()).filter(|&class| self.wanted[class] > 0)
+    }
+
+    /// The rows wanted of all classes together; at the limit of `u64` if they are more, which no output
+    /// holds.
+    pub(crate) fn total(&self) -> u64 {
+        self.wanted.iter().fold(0, |sum, &wanted| sum.saturating_add(wanted))
+    }
+}

@@ -1,0 +1,101 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn counts_are_met_exactly_and_classes_ascend() {
+    let expected = [vec![1; 700], vec![2; 55]].concat();
+    for sampler in every() {
+        let made = Example::imbalanced().make(&*sampler).unwrap();
+        assert_eq!(made.labels, expected);
+        assert!(made.rows.iter().flatten().all(|&value| value != PADDING), "a value was not written");
+        assert!(made.report.enemy_share[0].is_none() && made.report.enemy_share[2].is_some());
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_result() {
+    for sampler in every() {
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| Example::imbalanced().make(&*sampler).unwrap())
+        };
+        assert_eq!(on(1), on(2));
+    }
+}
+
+#[test]
+fn what_is_made_of_a_class_depends_on_no_other() {
+    for sampler in every() {
+        let both = Example::imbalanced().make(&*sampler).unwrap();
+        let alone = Example { wanted: vec![0, 0, 60], ..Example::imbalanced() }.make(&*sampler).unwrap();
+        assert_eq!(both.rows[700..], alone.rows[..55]);
+        assert_ne!(both.rows[..55], alone.rows[..55]);
+    }
+}
+
+#[test]
+fn nothing_wanted_is_nothing_made() {
+    let single_class = Example::new(&[[1.0], [2.0]], &[0, 0], &[0, 0]);
+    for sampler in every() {
+        let made = single_class.make(&*sampler).unwrap();
+        assert_eq!((made.rows.len(), made.report.enemy_share), (0, vec![None, None]));
+    }
+}
+
+#[test]
+fn progress_ends_at_its_total_and_cancelling_is_heard() {
+    struct Follower(AtomicU64);
+    impl Control for Follower {
+        fn progress(&self, done: u64, total: u64) {
+            assert!(done <= total);
+            self.0.fetch_max(done * 1000 / total, Ordering::Relaxed);
+        }
+    }
+    struct Impatient;
+    impl Control for Impatient {
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+    for sampler in every() {
+        let follower = Follower(AtomicU64::new(0));
+        Example::imbalanced().make_watched(&*sampler, &follower).unwrap();
+        assert_eq!(follower.0.into_inner(), 1000);
+        let cancelled = Example::imbalanced().make_watched(&*sampler, &Impatient);
+        assert_eq!(cancelled, Err(SamplingError::Cancelled));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Few distinct values, so that many rows are equal, some of them across classes.
+    #[test]
+    fn rows_lie_where_their_provenance_says(
+        drawn in prop::collection::vec(((-3i8..3, -3i8..3), 0u32..3), 0..30),
+        wanted in prop::array::uniform3(0u64..30),
+    ) {
+        // Two far rows of each class, so that every sampler can work.
+        let far = [((90, 1), 0), ((91, 1), 0), ((92, 2), 1), ((93, 3), 1), ((94, 1), 2), ((95, 4), 2)];
+        let all: Vec<((i8, i8), u32)> = drawn.into_iter().chain(far).collect();
+        let rows: Vec<[f32; 2]> = all.iter().map(|&((x, y), _)| [f32::from(x) / 3.0, f32::from(y) / 7.0]).collect();
+        let labels: Vec<u32> = all.iter().map(|&(_, label)| label).collect();
+        let example = Example::new(&rows, &labels, &wanted);
+        for sampler in between() {
+            let made = example.make(&*sampler).unwrap();
+            for (row, from) in made.rows.iter().zip(&made.provenance) {
+                prop_assert_eq!(from.partner_class, labels[from.partner as usize]);
+                prop_assert!((0.0..1.0).contains(&from.r));
+                for (column, &value) in row.iter().enumerate() {
+                    let (base, partner) = (rows[from.base as usize][column], rows[from.partner as usize][column]);
+                    prop_assert_eq!(value, base + from.r * (partner - base));
+                    let slack = f32::EPSILON * base.abs().max(partner.abs());
+                    prop_assert!((base.min(partner) - slack..=base.max(partner) + slack).contains(&value));
+                }
+            }
+        }
+    }
+}

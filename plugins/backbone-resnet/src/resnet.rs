@@ -1,0 +1,122 @@
+//! The network itself, an ordinary burn module.
+
+use burn::{
+    module::{Initializer, Module},
+    nn::{
+        BatchNorm, BatchNormConfig, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{Device, Tensor, activation::relu},
+};
+
+/// Blocks in each of the three stages, and channels of the first.
+#[derive(Clone, Copy, Debug)]
+pub struct ResNetConfig {
+    /// Blocks in each stage; the depth is 6 · blocks + 2.
+    pub blocks: usize,
+    /// Channels of the first stage.
+    pub width: usize,
+}
+
+/// Three stages of basic blocks; the second and third halve the image and double the channels.
+#[derive(Module, Debug)]
+pub struct ResNet {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    layer1: Vec<BasicBlock>,
+    layer2: Vec<BasicBlock>,
+    layer3: Vec<BasicBlock>,
+}
+
+/// relu(bn(conv(relu(bn(conv(x))))) + shortcut(x)).
+#[derive(Module, Debug)]
+pub struct BasicBlock {
+    conv1: Conv2d,
+    bn1: BatchNorm,
+    conv2: Conv2d,
+    bn2: BatchNorm,
+    stride: usize,
+    added_channels: usize,
+}
+
+impl ResNetConfig {
+    /// A network for images of that many channels; convolutions Kaiming-normal with gain √2 over the fan-in.
+    pub fn init(&self, channels: usize, device: &Device) -> ResNet {
+        let Self { blocks, width } = *self;
+        let stage = |from: usize, to: usize| {
+            let block = |index| match index {
+                0 => BasicBlock::new(from, to, if from == to { 1 } else { 2 }, device),
+                _ => BasicBlock::new(to, to, 1, device),
+            };
+            (0..blocks).map(block).collect()
+        };
+        ResNet {
+            conv1: conv3x3(channels, width, 1, device),
+            bn1: BatchNormConfig::new(width).init(device),
+            layer1: stage(width, width),
+            layer2: stage(width, 2 * width),
+            layer3: stage(2 * width, 4 * width),
+        }
+    }
+}
+
+impl ResNet {
+    /// # Shapes
+    ///
+    /// - `images`: `[batch, channels, height, width]`
+    /// - output: `[batch, 4 · width]`, the mean of each channel of the last stage
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let mut x = relu(self.bn1.forward(self.conv1.forward(images)));
+        for block in self.layer1.iter().chain(&self.layer2).chain(&self.layer3) {
+            x = block.forward(x);
+        }
+        let [batch, channels, height, width] = x.dims();
+        x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels])
+    }
+}
+
+impl BasicBlock {
+    fn new(from: usize, to: usize, stride: usize, device: &Device) -> Self {
+        Self {
+            conv1: conv3x3(from, to, stride, device),
+            bn1: BatchNormConfig::new(to).init(device),
+            conv2: conv3x3(to, to, 1, device),
+            bn2: BatchNormConfig::new(to).init(device),
+            stride,
+            added_channels: to - from,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let y = relu(self.bn1.forward(self.conv1.forward(x.clone())));
+        let y = self.bn2.forward(self.conv2.forward(y));
+        relu(y + self.shortcut(x))
+    }
+
+    /// Option A: every second pixel, and channels of zeros, half of them before and half behind.
+    fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
+        if self.stride == 1 && self.added_channels == 0 {
+            return x;
+        }
+        let x = every(x, 2, self.stride);
+        let x = every(x, 3, self.stride);
+        let [batch, _, height, width] = x.dims();
+        let before = self.added_channels / 2;
+        let zeros = |channels| Tensor::zeros([batch, channels, height, width], &x.device());
+        Tensor::cat(vec![zeros(before), x.clone(), zeros(self.added_channels - before)], 1)
+    }
+}
+
+/// Every `step`-th index of a dimension, from the first.
+fn every(x: Tensor<4>, dim: usize, step: usize) -> Tensor<4> {
+    x.slice_dim(dim, burn::tensor::s![..;step as isize])
+}
+
+fn conv3x3(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
+    Conv2dConfig::new([from, to], [3, 3])
+        .with_stride([stride, stride])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .with_bias(false)
+        .with_initializer(Initializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false })
+        .init(device)
+}
