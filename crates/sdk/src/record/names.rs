@@ -2,26 +2,33 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::Tensor,
 };
-use expanse_program::{NamedTensor, ParameterKind};
+use expanse_program::{NamedTensor, Parameter, ParameterKind};
 
 use super::recording::tensor_id;
 use crate::Error;
 
-/// A parameter of a module on the capture device.
-pub(super) struct Found {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub kind: ParameterKind,
-    pub tensor: u64,
+/// What training does with each parameter of a module that lies on a device that computes.
+///
+/// Modules visit their running statistics as parameters, too; made ready for training, those ask for no
+/// gradient.
+pub(super) fn kinds<M: Module>(module: &M) -> Result<Vec<ParameterKind>, Error> {
+    visit(&module.clone().train(), |_, _, trainable| {
+        Ok(if trainable { ParameterKind::Trainable } else { ParameterKind::State })
+    })
 }
 
-/// The parameters of a module that lies on the capture device, with PyTorch's names.
-///
-/// A tensor that asks for no gradient is a running statistic: modules visit those as parameters, too.
-pub(super) fn parameters<M: Module>(module: &M) -> Result<Vec<Found>, Error> {
-    visit(module, |name, tensor, trainable| {
-        let kind = if trainable { ParameterKind::Trainable } else { ParameterKind::State };
-        Ok(Found { name, shape: tensor.dims, kind, tensor: (tensor.id)()? })
+/// Gives every parameter its value: they are drawn when they are first looked at.
+pub(super) fn draw<M: Module>(module: &M) -> Result<(), Error> {
+    visit(module, |_, _, _| Ok(())).map(drop)
+}
+
+/// The parameters of a module that lies on the capture device, with PyTorch's names and the given kinds.
+pub(super) fn parameters<M: Module>(module: &M, kinds: &[ParameterKind]) -> Result<Vec<Parameter>, Error> {
+    let mut kinds = kinds.iter();
+    visit(module, |name, tensor, _| {
+        let kind = kinds.next().copied();
+        let kind = kind.ok_or_else(|| Error::internal(format!("parameter `{name}` has no kind")))?;
+        Ok(Parameter { name, shape: tensor.dims, kind, tensor: (tensor.id)()? })
     })
 }
 

@@ -8,7 +8,7 @@ use burn::{
     module::Module,
     tensor::{DType as BurnDType, Device, Int, Tensor, TensorData},
 };
-use expanse_program::{Constant, DType, Header, Parameter, Port, Program};
+use expanse_program::{Constant, DType, Header, Port, Program};
 
 use super::{cost::multiply_adds, names};
 use crate::Error;
@@ -77,11 +77,15 @@ pub fn record<M: Module>(
     let device = DEVICE.get_or_init(|| Mutex::new(Device::capture()));
     let device = device.lock().unwrap_or_else(PoisonError::into_inner);
 
+    // Before the module moves: the drawing of values must not be recorded, and on the capture device no parameter
+    // asks for a gradient.
+    names::draw(&module)?;
+    let kinds = names::kinds(&module)?;
     let mut recording = Recording { device: &device, inputs: Vec::new(), outputs: Vec::new(), failure: None };
     let mut parameters = Vec::new();
     let captured = device.capture_scope(|scope| {
         let module = module.to_device(&device);
-        match names::parameters(&module) {
+        match names::parameters(&module, &kinds) {
             Ok(found) => parameters = found,
             Err(error) => recording.failure = Some(error),
         }
@@ -117,10 +121,7 @@ pub fn record<M: Module>(
         sha256: String::new(),
         inputs,
         outputs,
-        parameters: parameters
-            .into_iter()
-            .map(|p| Parameter { name: p.name, shape: p.shape, kind: p.kind, tensor: p.tensor })
-            .collect(),
+        parameters,
         constants,
         multiply_adds: multiply_adds(&captured.graph),
     };

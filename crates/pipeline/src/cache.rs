@@ -1,0 +1,86 @@
+//! Phase 1 is the long one, and many samplers share it: its result is kept under the hash of all it depends on.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{Components, PipelineError, Prepared, observer::Event, run::Spec, store::write_whole};
+
+/// What phase 1 leaves.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Trained {
+    /// Parameters and running statistics of the whole model, as safetensors.
+    pub parameters: Vec<u8>,
+    /// Wall-clock seconds that training took.
+    pub seconds: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    seconds: f64,
+    sha256: String,
+    depends_on: Value,
+}
+
+/// Everything that the result of phase 1 depends on.
+pub(crate) fn depends_on(spec: &Spec<'_>, data: &Prepared, components: &Components) -> Value {
+    let experiment = spec.experiment;
+    let identity = |stage: &str| components.identities.get(stage);
+    json!({
+        "format": 1,
+        "seed": experiment.seed,
+        "train_images": data.train.sha256(),
+        "validation_images": data.validation.sha256(),
+        "crop_padding": experiment.data.crop_padding,
+        "flip": experiment.data.flip,
+        "train": experiment.train,
+        "backbone": identity("backbone"),
+        "head": identity("head"),
+        "loss": identity("loss"),
+        "backend": identity("backend"),
+        "machine": std::env::consts::ARCH,
+    })
+}
+
+/// The result kept for these dependencies, if it is there and whole.
+pub(crate) fn find(folder: &Path, depends_on: &Value) -> Option<Trained> {
+    let (parameters, note) = files(folder, depends_on);
+    let note: Note = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
+    let parameters = fs::read(parameters).ok()?;
+    let whole = note.depends_on == *depends_on && note.sha256 == sha256(&parameters);
+    whole.then_some(Trained { parameters, seconds: note.seconds })
+}
+
+/// Keeps a result. That it cannot be kept is a note and no error: the run itself goes on.
+pub(crate) fn keep(folder: &Path, depends_on: &Value, trained: &Trained) -> Option<Event> {
+    let (parameters, note) = files(folder, depends_on);
+    let content = Note {
+        seconds: trained.seconds,
+        sha256: sha256(&trained.parameters),
+        depends_on: depends_on.clone(),
+    };
+    let kept = || -> Result<(), PipelineError> {
+        fs::create_dir_all(folder).map_err(|source| PipelineError::Store {
+            path: folder.into(),
+            doing: "making the folder",
+            source,
+        })?;
+        write_whole(&parameters, &trained.parameters)?;
+        write_whole(&note, &serde_json::to_vec_pretty(&content)?)
+    };
+    kept().err().map(|error| Event::Note { message: format!("phase 1 is not kept for later runs: {error}") })
+}
+
+fn files(folder: &Path, depends_on: &Value) -> (PathBuf, PathBuf) {
+    let key = sha256(depends_on.to_string().as_bytes());
+    (folder.join(format!("{key}.safetensors")), folder.join(format!("{key}.json")))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,146 @@
+use std::{io, path::PathBuf};
+
+use expanse_data::DataError;
+use expanse_host::HostError;
+use expanse_imbalance::{ProfileError, StrategyError, WeightError};
+use expanse_metrics::{GapError, ScoresError};
+use expanse_program::{ChainError, CheckpointError};
+
+/// A run cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The data folder is nowhere.
+    #[error(
+        "data set `{set}`: folder `{folder}` is not there; looked in {}. {}",
+        bases.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
+        "Get the data set there, or set `data.folder`"
+    )]
+    NoFolder {
+        /// The data set.
+        set: String,
+        /// Its folder.
+        folder: String,
+        /// Where it was looked for.
+        bases: Vec<PathBuf>,
+    },
+    /// `data.format` is not known.
+    #[error("data.format is `{found}`; it must be one of {}", allowed.join(", "))]
+    Format {
+        /// The name given.
+        found: String,
+        /// The names known.
+        allowed: Vec<String>,
+    },
+    /// The files of a data set cannot be used.
+    #[error("data set `{set}`: {source}")]
+    Data {
+        /// The data set.
+        set: String,
+        /// What is wrong with which file.
+        source: DataError,
+    },
+    /// The imbalance profile cannot be met.
+    #[error("data.profile: {0}")]
+    Profile(#[from] ProfileError),
+    /// A class has nothing to train on or to test with.
+    #[error(
+        "class {class} (`{name}`) has no {part} image; every class needs at least one: remove the class, or change data.profile"
+    )]
+    EmptyClass {
+        /// The class.
+        class: usize,
+        /// Its name.
+        name: String,
+        /// `training` or `test`.
+        part: &'static str,
+    },
+    /// The target counts cannot be met.
+    #[error("augment.sampling_strategy: {0}")]
+    Strategy(#[from] StrategyError),
+    /// A class has no weight.
+    #[error("class_weighting: {0}")]
+    Weight(#[from] WeightError),
+    /// A component fails.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The components do not fit together.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The backend lacks operations.
+    #[error("backend `{backend}` cannot run {program}: it lacks {}; choose another backend", missing.join(", "))]
+    Missing {
+        /// The backend.
+        backend: String,
+        /// What it cannot run.
+        program: String,
+        /// The operations that it lacks.
+        missing: Vec<String>,
+    },
+    /// A program has no port of that name.
+    #[error("{program} gives no `{port}`")]
+    NoPort {
+        /// Who recorded it.
+        program: String,
+        /// The port.
+        port: &'static str,
+    },
+    /// Training has diverged.
+    #[error(
+        "{phase}: the loss is {loss} in epoch {epoch}; training has diverged: lower {phase}.learning_rate (it is {learning_rate})"
+    )]
+    Diverged {
+        /// The phase, which is also the name of its configuration table.
+        phase: &'static str,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The loss.
+        loss: f32,
+        /// The highest learning rate.
+        learning_rate: f64,
+    },
+    /// Embeddings hold NaN or infinities.
+    #[error(
+        "the {part} embeddings hold {value} at row {row}, column {column}: the model of phase 1 has diverged; lower train.learning_rate"
+    )]
+    NotFinite {
+        /// `training` or `test`.
+        part: &'static str,
+        /// The row.
+        row: usize,
+        /// The column.
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+    /// Scores cannot be computed.
+    #[error(transparent)]
+    Scores(#[from] ScoresError),
+    /// The gap cannot be computed.
+    #[error("generalization gap: {0}")]
+    Gap(#[from] GapError),
+    /// A checkpoint cannot be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A file of the run cannot be written.
+    #[error("run folder {}: {doing} failed: {source}; free space there or choose another place with run.folder", path.display())]
+    Store {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was tried.
+        doing: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A thread cannot be started.
+    #[error("a thread to prepare batches cannot be started: {0}")]
+    Thread(io::Error),
+    /// The record cannot be written as JSON.
+    #[error("the record of the run cannot be written: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The embeddings cannot be written.
+    #[error("the embeddings cannot be written: {0}")]
+    Embeddings(#[from] safetensors::SafeTensorError),
+    /// The user asked to stop.
+    #[error("stopped at your request; nothing of this run was kept")]
+    Cancelled,
+}

@@ -1,0 +1,25 @@
+//! The three phases: train end to end, over-sample the embeddings, fine-tune the head on them.
+//!
+//! Source: Dablain, Bellinger, Krawczyk, Chawla, *Efficient Augmentation for Imbalanced Deep Learning*
+//! (arXiv 2207.06080). The phases work on components that may come from libraries or from the same process;
+//! nothing here loads a file of a plugin. Progress goes to an [`Observer`]; the terminal is not known here.
+
+mod cache;
+mod error;
+mod learning_rate;
+mod model;
+mod observer;
+mod phases;
+mod prepare;
+mod record;
+mod rehearsal;
+mod run;
+mod store;
+
+pub use error::PipelineError;
+pub use learning_rate::learning_rate;
+pub use observer::{Event, Observer, Silent};
+pub use prepare::{Prepared, prepare};
+pub use record::{Provenance, save};
+pub use run::{Components, Identity, Outcome, run};
+pub use store::RunFolder;

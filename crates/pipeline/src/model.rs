@@ -1,0 +1,199 @@
+//! A model in a session: programs recorded as they are needed, for each size of batch.
+
+use std::collections::HashMap;
+
+use expanse_data::{ImageSet, Normalization, write_batch};
+use expanse_domain::{Matrix, MatrixView};
+use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
+use expanse_program::{
+    BackboneRequest, HeadRequest, LossRequest, Optimizer, Program, TensorData, TensorView,
+};
+
+use crate::PipelineError;
+
+/// Images or embeddings in one batch of evaluation.
+const EVALUATION_BATCH: usize = 200;
+
+/// The parts of a model.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<'a> {
+    pub backbone: &'a Backbone,
+    pub head: &'a Head,
+    pub loss: &'a Loss,
+    /// Channels, rows and columns of an image.
+    pub image: [usize; 3],
+    /// Length of an embedding.
+    pub features: usize,
+    /// Training samples of each class, for the loss.
+    pub class_counts: &'a [u64],
+}
+
+/// What a program computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Role {
+    /// Images to loss.
+    TrainModel,
+    /// Embeddings to loss.
+    TrainHead,
+    /// Images to embeddings and logits.
+    Predict,
+}
+
+/// Parts with a session.
+pub(crate) struct Model<'a> {
+    parts: Parts<'a>,
+    session: Box<dyn Session>,
+    programs: HashMap<(Role, usize), usize>,
+}
+
+impl<'a> Parts<'a> {
+    pub fn backbone_request(&self, batch: usize) -> BackboneRequest {
+        let [channels, height, width] = self.image;
+        BackboneRequest { batch, channels, height, width }
+    }
+
+    pub fn head_request(&self, batch: usize) -> HeadRequest {
+        HeadRequest { batch, features: self.features, classes: self.class_counts.len() }
+    }
+
+    fn loss_request(&self, batch: usize) -> LossRequest {
+        LossRequest { batch, classes: self.class_counts.len(), class_counts: self.class_counts.to_vec() }
+    }
+
+    fn programs(&self, role: Role, batch: usize) -> Result<Vec<Program>, PipelineError> {
+        let mut programs = Vec::new();
+        if role != Role::TrainHead {
+            programs.push(self.backbone.record(&self.backbone_request(batch))?);
+        }
+        programs.push(self.head.record(&self.head_request(batch))?);
+        if role != Role::Predict {
+            programs.push(self.loss.record(&self.loss_request(batch))?);
+        }
+        Ok(programs)
+    }
+
+    /// The whole model's programs for one sample, to look at before anything runs.
+    pub fn sample_programs(&self) -> Result<Vec<Program>, PipelineError> {
+        self.programs(Role::TrainModel, 2)
+    }
+}
+
+impl<'a> Model<'a> {
+    pub fn new(parts: Parts<'a>, backend: &dyn Backend, optimizer: Optimizer) -> Result<Self, PipelineError> {
+        Ok(Self { parts, session: backend.open_session(optimizer)?, programs: HashMap::new() })
+    }
+
+    fn program(&mut self, role: Role, batch: usize) -> Result<usize, PipelineError> {
+        if let Some(&program) = self.programs.get(&(role, batch)) {
+            return Ok(program);
+        }
+        let programs = self.parts.programs(role, batch)?;
+        let program = self.session.load(&programs.iter().collect::<Vec<_>>())?;
+        self.programs.insert((role, batch), program);
+        Ok(program)
+    }
+
+    /// Sets parameters; the programs that have them are loaded first.
+    pub fn import_model(&mut self, parameters: &[u8]) -> Result<(), PipelineError> {
+        self.program(Role::Predict, EVALUATION_BATCH)?;
+        Ok(self.session.import(TensorKind::Parameters, parameters)?)
+    }
+
+    /// Sets the head's parameters alone.
+    pub fn import_head(&mut self, parameters: &[u8], batch: usize) -> Result<(), PipelineError> {
+        self.program(Role::TrainHead, batch)?;
+        Ok(self.session.import(TensorKind::Parameters, parameters)?)
+    }
+
+    pub fn parameters(&self) -> Result<Vec<u8>, PipelineError> {
+        Ok(self.session.export(TensorKind::Parameters)?)
+    }
+
+    pub fn losses(&mut self) -> Result<Vec<f32>, PipelineError> {
+        Ok(self.session.losses()?)
+    }
+
+    /// A step on a batch of images.
+    pub fn step_images(
+        &mut self,
+        images: &[f32],
+        targets: &[i64],
+        class_weights: &[f32],
+        learning_rate: f64,
+    ) -> Result<(), PipelineError> {
+        let program = self.program(Role::TrainModel, targets.len())?;
+        let [channels, height, width] = self.parts.image;
+        let shape = [targets.len(), channels, height, width];
+        let images = TensorView { name: "images", shape: &shape, data: TensorData::F32(images) };
+        self.step(program, images, targets, class_weights, learning_rate)
+    }
+
+    /// A step of the head on a batch of embeddings.
+    pub fn step_embeddings(
+        &mut self,
+        embeddings: &Matrix,
+        targets: &[i64],
+        class_weights: &[f32],
+        learning_rate: f64,
+    ) -> Result<(), PipelineError> {
+        let program = self.program(Role::TrainHead, targets.len())?;
+        let shape = [embeddings.rows(), embeddings.cols()];
+        let data = TensorData::F32(embeddings.as_slice());
+        let embedding = TensorView { name: "embedding", shape: &shape, data };
+        self.step(program, embedding, targets, class_weights, learning_rate)
+    }
+
+    fn step(
+        &mut self,
+        program: usize,
+        samples: TensorView<'_>,
+        targets: &[i64],
+        class_weights: &[f32],
+        learning_rate: f64,
+    ) -> Result<(), PipelineError> {
+        let (batch, classes) = ([targets.len()], [class_weights.len()]);
+        let targets = TensorView { name: "targets", shape: &batch, data: TensorData::I64(targets) };
+        let weights =
+            TensorView { name: "class_weights", shape: &classes, data: TensorData::F32(class_weights) };
+        Ok(self.session.step(program, &[samples, targets, weights], learning_rate)?)
+    }
+
+    /// Embeddings and logits of all images in their order, not augmented, in evaluation form.
+    pub fn predict(
+        &mut self,
+        set: &ImageSet,
+        normalization: &Normalization,
+        mut each_batch: impl FnMut() -> Result<(), PipelineError>,
+    ) -> Result<(Matrix, Matrix), PipelineError> {
+        let (features, classes) = (self.parts.features, self.parts.class_counts.len());
+        let mut embeddings = Matrix::zeros(set.len(), features);
+        let mut logits = Matrix::zeros(set.len(), classes);
+        let [channels, height, width] = self.parts.image;
+        let mut pixels = vec![0.0; EVALUATION_BATCH * channels * height * width];
+        let indices: Vec<usize> = (0..set.len()).collect();
+        for batch in indices.chunks(EVALUATION_BATCH) {
+            each_batch()?;
+            let program = self.program(Role::Predict, batch.len())?;
+            let pixels = &mut pixels[..batch.len() * channels * height * width];
+            write_batch(set, batch, normalization, None, pixels);
+            let shape = [batch.len(), channels, height, width];
+            let images = TensorView { name: "images", shape: &shape, data: TensorData::F32(pixels) };
+            let (from, to) = (batch[0], batch[0] + batch.len());
+            let embedding = &mut embeddings.as_mut_slice()[from * features..to * features];
+            let logit = &mut logits.as_mut_slice()[from * classes..to * classes];
+            self.session.forward(program, &[images], &mut [("embedding", embedding), ("logits", logit)])?;
+        }
+        Ok((embeddings, logits))
+    }
+}
+
+/// An error if a value is not a number.
+pub(crate) fn check_finite(part: &'static str, matrix: MatrixView<'_>) -> Result<(), PipelineError> {
+    for row in 0..matrix.rows() {
+        if let Some(column) = matrix.row(row).iter().position(|value| !value.is_finite()) {
+            let value = matrix.row(row)[column];
+            return Err(PipelineError::NotFinite { part, row, column, value });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! The phases that train: 1, end to end on images, and 3, the head alone on balanced embeddings.
+
+use std::{num::NonZeroUsize, time::Instant};
+
+use expanse_config::{HeadInit, Schedule, Selection};
+use expanse_data::{Augmentation, Prefetch, epoch_order};
+use expanse_domain::{ClassCounts, Matrix, Seed};
+use expanse_host::{Backend, Head, Recorder, cancelled};
+use expanse_imbalance::{ClassWeighting, DEFAULT_BETA};
+use expanse_metrics::{scores, softmax};
+use expanse_program::{Optimizer, tensors_from_bytes, tensors_to_bytes};
+
+use crate::{
+    Event, Observer, PipelineError, Prepared, learning_rate,
+    model::{Model, Parts},
+    run::Spec,
+};
+
+/// What phase 3 trains on.
+pub(crate) struct Balanced {
+    pub embeddings: Matrix,
+    pub labels: Vec<u32>,
+}
+
+/// Phase 1: trains backbone and head end to end; answers all parameters as safetensors.
+pub(crate) fn train(
+    spec: &Spec<'_>,
+    parts: Parts<'_>,
+    data: &Prepared,
+    backend: &dyn Backend,
+    observer: &dyn Observer,
+) -> Result<Vec<u8>, PipelineError> {
+    const PHASE: &str = "train";
+    let config = &spec.experiment.train;
+    let schedule = &config.schedule;
+    let seed = Seed(spec.experiment.seed);
+    let weights = class_weights(schedule, &data.counts)?;
+    let augmentation =
+        Augmentation { crop_padding: spec.experiment.data.crop_padding, flip: spec.experiment.data.flip };
+    let batch_size = batch_size(schedule, data.train.len());
+
+    let mut model = Model::new(parts, backend, optimizer(schedule))?;
+    model.import_model(
+        &parts.backbone.initialize(&parts.backbone_request(1), seed.derive("backbone", &[]))?,
+    )?;
+    model.import_model(&parts.head.initialize(&parts.head_request(1), seed.derive("head", &[]))?)?;
+    let steps = data.train.len().div_ceil(batch_size.get()) as u64;
+    observer.event(&Event::PhaseBegins { phase: PHASE, steps: steps * schedule.epochs });
+    let mut best: Option<(f64, Vec<u8>)> = None;
+    for epoch in 1..=schedule.epochs {
+        let began = Instant::now();
+        let rate = learning_rate(schedule, epoch);
+        let order = epoch_order(data.train.len(), seed.derive(PHASE, &[]), epoch);
+        let batches = Prefetch::new(
+            data.train.clone(),
+            order,
+            batch_size,
+            data.normalization.clone(),
+            Some((augmentation, seed, epoch)),
+        );
+        for batch in batches.map_err(PipelineError::Thread)? {
+            check_cancelled()?;
+            model.step_images(&batch.images, &batch.labels, &weights, rate)?;
+            observer.event(&Event::Step);
+        }
+        let loss = mean_loss(&mut model, PHASE, epoch, schedule)?;
+        let samples_per_second = data.train.len() as f64 / began.elapsed().as_secs_f64();
+        let validation_bac = if config.selection == Selection::Validation {
+            let (_, logits) = model.predict(&data.validation, &data.normalization, check_cancelled)?;
+            let probabilities = softmax(logits.view());
+            let bac = scores(data.validation.labels(), probabilities.view(), &data.counts)?.bac;
+            if best.as_ref().is_none_or(|(highest, _)| bac > *highest) {
+                best = Some((bac, model.parameters()?));
+            }
+            Some(bac)
+        } else {
+            None
+        };
+        observer.event(&Event::Epoch {
+            phase: PHASE,
+            epoch,
+            epochs: schedule.epochs,
+            loss,
+            learning_rate: rate,
+            samples_per_second,
+            validation_bac,
+        });
+    }
+    best.map_or_else(|| model.parameters(), |(_, parameters)| Ok(parameters))
+}
+
+/// Phase 3: trains a head alone on the balanced embeddings; answers its parameters as safetensors.
+pub(crate) fn finetune(
+    spec: &Spec<'_>,
+    parts: Parts<'_>,
+    balanced: &Balanced,
+    phase1: &[u8],
+    backend: &dyn Backend,
+    observer: &dyn Observer,
+) -> Result<Vec<u8>, PipelineError> {
+    const PHASE: &str = "finetune";
+    let config = &spec.experiment.finetune;
+    let schedule = &config.schedule;
+    let seed = Seed(spec.experiment.seed);
+    let counts = ClassCounts::of(&balanced.labels, parts.class_counts.len());
+    let weights = class_weights(schedule, &counts)?;
+    let parts = Parts { class_counts: counts.as_slice(), ..parts };
+    let rows = balanced.embeddings.rows();
+    let batch_size = batch_size(schedule, rows).get();
+
+    let mut model = Model::new(parts, backend, optimizer(schedule))?;
+    let initial = match config.head_init {
+        HeadInit::Fresh => parts.head.initialize(&parts.head_request(1), seed.derive("fresh-head", &[]))?,
+        HeadInit::Phase1 => head_of(parts.head, &parts, phase1)?,
+    };
+    model.import_head(&initial, batch_size)?;
+    let steps = rows.div_ceil(batch_size) as u64;
+    observer.event(&Event::PhaseBegins { phase: PHASE, steps: steps * schedule.epochs });
+    for epoch in 1..=schedule.epochs {
+        let began = Instant::now();
+        let rate = learning_rate(schedule, epoch);
+        for batch in epoch_order(rows, seed.derive(PHASE, &[]), epoch).chunks(batch_size) {
+            check_cancelled()?;
+            let embeddings = balanced.embeddings.select_rows(batch);
+            let targets: Vec<i64> = batch.iter().map(|&row| i64::from(balanced.labels[row])).collect();
+            model.step_embeddings(&embeddings, &targets, &weights, rate)?;
+            observer.event(&Event::Step);
+        }
+        let loss = mean_loss(&mut model, PHASE, epoch, schedule)?;
+        observer.event(&Event::Epoch {
+            phase: PHASE,
+            epoch,
+            epochs: schedule.epochs,
+            loss,
+            learning_rate: rate,
+            samples_per_second: rows as f64 / began.elapsed().as_secs_f64(),
+            validation_bac: None,
+        });
+    }
+    model.parameters()
+}
+
+/// One model again: the backbone of phase 1 with the head of phase 3.
+pub(crate) fn reassemble(phase1: &[u8], head: &[u8]) -> Result<Vec<u8>, PipelineError> {
+    let mut tensors = tensors_from_bytes(phase1)?;
+    for new in tensors_from_bytes(head)? {
+        if let Some(old) = tensors.iter_mut().find(|tensor| tensor.name == new.name) {
+            *old = new;
+        }
+    }
+    Ok(tensors_to_bytes(&tensors)?)
+}
+
+pub(crate) fn check_cancelled() -> Result<(), PipelineError> {
+    if cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
+}
+
+/// The head's share of the model's parameters.
+fn head_of(head: &Head, parts: &Parts<'_>, model: &[u8]) -> Result<Vec<u8>, PipelineError> {
+    let program = Recorder::record(head, &parts.head_request(1))?;
+    let mut tensors = tensors_from_bytes(model)?;
+    tensors.retain(|tensor| program.header.parameters.iter().any(|p| p.name == tensor.name));
+    Ok(tensors_to_bytes(&tensors)?)
+}
+
+pub(crate) fn optimizer(schedule: &Schedule) -> Optimizer {
+    Optimizer { momentum: schedule.momentum, weight_decay: schedule.weight_decay }
+}
+
+/// The configured size, or all samples if they are fewer.
+fn batch_size(schedule: &Schedule, samples: usize) -> NonZeroUsize {
+    NonZeroUsize::new(schedule.batch_size.min(samples)).unwrap_or(NonZeroUsize::MIN)
+}
+
+fn class_weights(schedule: &Schedule, counts: &ClassCounts) -> Result<Vec<f32>, PipelineError> {
+    let weighting = match schedule.class_weighting {
+        expanse_config::ClassWeighting::None => ClassWeighting::None,
+        expanse_config::ClassWeighting::Inverse => ClassWeighting::Inverse,
+        expanse_config::ClassWeighting::EffectiveNumber => {
+            ClassWeighting::EffectiveNumber { beta: DEFAULT_BETA }
+        }
+    };
+    Ok(weighting.weights(counts)?.into_iter().map(|weight| weight as f32).collect())
+}
+
+/// The mean of an epoch's losses, which are read here for the first time; an error if it is not a number.
+fn mean_loss(
+    model: &mut Model<'_>,
+    phase: &'static str,
+    epoch: u64,
+    schedule: &Schedule,
+) -> Result<f64, PipelineError> {
+    let losses = model.losses()?;
+    if let Some(&loss) = losses.iter().find(|loss| !loss.is_finite()) {
+        return Err(PipelineError::Diverged { phase, epoch, loss, learning_rate: schedule.learning_rate });
+    }
+    Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64)
+}

@@ -1,0 +1,123 @@
+//! What a run leaves on disk: enough to check it, to repeat it and to go on from it.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use expanse_domain::Matrix;
+use expanse_program::tensors_from_bytes;
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Value, json};
+
+use crate::{Components, Outcome, PipelineError, Prepared, RunFolder};
+
+/// What the driver knows of a run, besides its outcome.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// The resolved configuration as TOML.
+    pub config: String,
+    /// Where every value of it comes from, by key.
+    pub origins: Value,
+    /// What made the run: version, commit, machine, threads, time.
+    pub made_by: Value,
+    /// The events of the run, one JSON object a line.
+    pub events: String,
+}
+
+/// Writes all files of a run and completes its folder:
+///
+/// | file | content |
+/// |---|---|
+/// | `config.toml`, `origins.json` | the resolved configuration, and where each value comes from |
+/// | `record.json` | what made the run: plugins with versions and hashes, data, machine, notes |
+/// | `events.jsonl` | what happened, one event a line |
+/// | `metrics.json` | what was measured |
+/// | `baseline.safetensors` | the model of phase 1 |
+/// | `checkpoint.safetensors` | the reassembled model, the one to use |
+/// | `embeddings.safetensors` | training, test and synthetic embeddings with labels and provenance |
+pub fn save(
+    folder: RunFolder,
+    outcome: &Outcome,
+    data: &Prepared,
+    components: &Components,
+    provenance: &Provenance,
+) -> Result<PathBuf, PipelineError> {
+    let record = json!({
+        "made_by": provenance.made_by,
+        "plugins": components.identities,
+        "data": {
+            "classes": data.train.classes,
+            "train_counts": data.counts.as_slice(),
+            "train_sha256": data.train.sha256(),
+            "validation_images": data.validation.len(),
+            "test_images": data.test.len(),
+            "test_sha256": data.test.sha256(),
+        },
+        "sampler_report": outcome.synthetic.report,
+    });
+    folder.write("config.toml", provenance.config.as_bytes())?;
+    folder.write("origins.json", &serde_json::to_vec_pretty(&provenance.origins)?)?;
+    folder.write("record.json", &serde_json::to_vec_pretty(&record)?)?;
+    folder.write("events.jsonl", provenance.events.as_bytes())?;
+    folder.write("baseline.safetensors", &checkpoint(&outcome.baseline, data)?)?;
+    folder.write("checkpoint.safetensors", &checkpoint(&outcome.three_phase, data)?)?;
+    folder.write("embeddings.safetensors", &embeddings(outcome)?)?;
+    folder.write("metrics.json", &serde_json::to_vec_pretty(&outcome.metrics)?)?;
+    folder.finish()
+}
+
+/// A model with what its user needs besides: class names and the normalization of its images.
+fn checkpoint(parameters: &[u8], data: &Prepared) -> Result<Vec<u8>, PipelineError> {
+    let about = json!({
+        "classes": data.train.classes,
+        "image": [data.train.shape.channels, data.train.shape.height, data.train.shape.width],
+        "mean": data.normalization.mean(),
+        "std": data.normalization.std(),
+    });
+    let tensors = tensors_from_bytes(parameters)?;
+    let parts = tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.shape, floats(&tensor.values)));
+    // One entry only: several would be written in an order that changes from run to run.
+    serialize(parts.collect(), Some(HashMap::from([("expanse".into(), about.to_string())])))
+}
+
+fn embeddings(outcome: &Outcome) -> Result<Vec<u8>, PipelineError> {
+    let shape = |matrix: &Matrix| vec![matrix.rows(), matrix.cols()];
+    let synthetic = &outcome.synthetic;
+    let provenance = &synthetic.provenance;
+    let rows = vec![provenance.len()];
+    let ints = |values: &mut dyn Iterator<Item = u64>| -> (Dtype, Vec<u8>) {
+        (Dtype::I64, values.flat_map(|value| (value as i64).to_le_bytes()).collect())
+    };
+    let labels = |labels: &[u32]| ints(&mut labels.iter().map(|&label| u64::from(label)));
+    let steps: Vec<f32> = provenance.iter().map(|p| p.r).collect();
+    let (train_rows, test_rows) = (vec![outcome.train.1.len()], vec![outcome.test.1.len()]);
+    serialize(
+        vec![
+            ("train.embeddings", &shape(&outcome.train.0), floats(outcome.train.0.as_slice())),
+            ("train.labels", &train_rows, labels(&outcome.train.1)),
+            ("test.embeddings", &shape(&outcome.test.0), floats(outcome.test.0.as_slice())),
+            ("test.labels", &test_rows, labels(&outcome.test.1)),
+            ("synthetic.embeddings", &shape(&synthetic.features), floats(synthetic.features.as_slice())),
+            ("synthetic.labels", &rows, labels(&synthetic.labels)),
+            ("synthetic.base", &rows, ints(&mut provenance.iter().map(|p| p.base))),
+            ("synthetic.partner", &rows, ints(&mut provenance.iter().map(|p| p.partner))),
+            ("synthetic.r", &rows, floats(&steps)),
+        ],
+        None,
+    )
+}
+
+fn floats(values: &[f32]) -> (Dtype, Vec<u8>) {
+    (Dtype::F32, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+}
+
+type Part<'a> = (&'a str, &'a Vec<usize>, (Dtype, Vec<u8>));
+
+fn serialize(
+    parts: Vec<Part<'_>>,
+    metadata: Option<HashMap<String, String>>,
+) -> Result<Vec<u8>, PipelineError> {
+    let views: Result<Vec<_>, safetensors::SafeTensorError> = parts
+        .iter()
+        .map(|(name, shape, (dtype, bytes))| Ok((*name, TensorView::new(*dtype, shape.to_vec(), bytes)?)))
+        .collect();
+    Ok(safetensors::serialize(views?, metadata)?)
+}

@@ -1,0 +1,236 @@
+use std::{collections::BTreeMap, path::Path, time::Instant};
+
+use expanse_config::Experiment;
+use expanse_domain::{Matrix, Seed};
+use expanse_host::{Backbone, Backend, Head, Loss, Sampler, Synthetic};
+use expanse_imbalance::SamplingStrategy;
+use expanse_metrics::{Labelled, Scores, generalization_gap, scores, softmax};
+use expanse_report::{GapReport, Metrics};
+use serde::Serialize;
+
+use crate::{
+    Event, Observer, PipelineError, Prepared,
+    cache::{self, Trained},
+    model::{Model, Parts, check_finite},
+    phases::{self, Balanced, check_cancelled},
+    rehearsal,
+};
+
+/// The components of a run, with what they are.
+pub struct Components {
+    /// Images to embeddings.
+    pub backbone: Box<Backbone>,
+    /// Embeddings to logits.
+    pub head: Box<Head>,
+    /// Logits and targets to a loss.
+    pub loss: Box<Loss>,
+    /// What balances the embeddings.
+    pub sampler: Box<dyn Sampler>,
+    /// The device.
+    pub backend: Box<dyn Backend>,
+    /// By stage (`backbone` and so on): what made the run.
+    pub identities: BTreeMap<String, Identity>,
+}
+
+/// What a component is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Identity {
+    /// The plugin's name.
+    pub plugin: String,
+    /// Its library's version.
+    pub version: String,
+    /// SHA-256 of its library.
+    pub sha256: String,
+    /// Its options as configured.
+    pub options: serde_json::Value,
+}
+
+/// What a run has made.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What it has measured.
+    pub metrics: Metrics,
+    /// The model of phase 1, as safetensors.
+    pub baseline: Vec<u8>,
+    /// The reassembled model, as safetensors.
+    pub three_phase: Vec<u8>,
+    /// Training embeddings in their natural order with labels.
+    pub train: (Matrix, Vec<u32>),
+    /// Test embeddings with labels.
+    pub test: (Matrix, Vec<u32>),
+    /// Synthetic embeddings.
+    pub synthetic: Synthetic,
+}
+
+/// What a run is told besides its data and components.
+pub(crate) struct Spec<'a> {
+    pub experiment: &'a Experiment,
+}
+
+/// Runs the three phases and evaluates both models on the test set.
+///
+/// Whatever can be checked before training is checked before training: that the parts fit, that the backend can
+/// run them, and that the sampler can serve the counts. With `cache` set, phase 1 is taken from there if
+/// everything that it depends on is the same, and kept there otherwise.
+pub fn run(
+    experiment: &Experiment,
+    data: &Prepared,
+    components: &Components,
+    cache: Option<&Path>,
+    observer: &dyn Observer,
+) -> Result<Outcome, PipelineError> {
+    let spec = Spec { experiment };
+    let seed = Seed(experiment.seed);
+    let backend = &*components.backend;
+    let classes = data.counts.classes();
+    let wanted = strategy(experiment)?.synthetic(&data.counts)?;
+    let mut clock = Clock { seconds: BTreeMap::new(), observer };
+
+    let shape = data.train.shape;
+    let mut parts = Parts {
+        backbone: &*components.backbone,
+        head: &*components.head,
+        loss: &*components.loss,
+        image: [shape.channels, shape.height, shape.width],
+        features: 0,
+        class_counts: data.counts.as_slice(),
+    };
+    let backbone = parts.backbone.record(&parts.backbone_request(1))?;
+    let embedding = backbone.header.output("embedding").and_then(|port| port.shape.get(1));
+    parts.features = *embedding.ok_or_else(|| PipelineError::NoPort {
+        program: backbone.header.source.clone(),
+        port: "embedding",
+    })?;
+    let parameters = rehearsal::model(&parts, backend, &experiment.backend.plugin)?;
+    rehearsal::sampler(&*components.sampler, data.counts.as_slice(), &wanted, seed)?;
+    let device = backend.device()?;
+    observer.event(&Event::Note {
+        message: format!(
+            "{parameters} trainable values, embeddings of {}, on {} with {} threads",
+            parts.features, device.name, device.threads
+        ),
+    });
+
+    let baseline = phase1(&spec, parts, data, components, cache, &mut clock)?;
+
+    let mut model = Model::new(parts, backend, phases::optimizer(&experiment.train.schedule))?;
+    model.import_model(&baseline)?;
+    let (train, test, test_logits) = clock.phase("embed", || {
+        let (train, _) = model.predict(&data.train, &data.normalization, check_cancelled)?;
+        let (test, test_logits) = model.predict(&data.test, &data.normalization, check_cancelled)?;
+        check_finite("training", train.view())?;
+        check_finite("test", test.view())?;
+        Ok((train, test, test_logits))
+    })?;
+
+    let labels = data.train.labels();
+    let synthetic = clock.phase("augment", || {
+        Ok(components.sampler.resample(train.view(), labels, &wanted, seed.derive("augment", &[]))?)
+    })?;
+    for note in synthetic.report["notes"].as_array().into_iter().flatten() {
+        let class = note["class"].as_u64().and_then(|class| data.train.classes.get(class as usize));
+        let (class, message) = (class.map_or("", String::as_str), note["message"].as_str().unwrap_or(""));
+        observer.event(&Event::Note { message: format!("class `{class}`: {message}") });
+    }
+    let balanced = balance(&train, labels, &synthetic);
+
+    let head = clock
+        .phase("finetune", || phases::finetune(&spec, parts, &balanced, &baseline, backend, observer))?;
+    let three_phase = phases::reassemble(&baseline, &head)?;
+
+    let (baseline_scores, three_phase_scores, gap) = clock.phase("evaluate", || {
+        model.import_model(&three_phase)?;
+        let (_, logits) = model.predict(&data.test, &data.normalization, check_cancelled)?;
+        let score = |logits: &Matrix| -> Result<Scores, PipelineError> {
+            let probabilities = softmax(logits.view());
+            Ok(scores(data.test.labels(), probabilities.view(), &data.counts)?)
+        };
+        let real = Labelled { matrix: train.view(), labels };
+        let test = Labelled { matrix: test.view(), labels: data.test.labels() };
+        let after = Labelled { matrix: balanced.embeddings.view(), labels: &balanced.labels };
+        let gap = |reference| {
+            let draws = experiment.gap.draws as usize;
+            generalization_gap(reference, real, test, classes, draws, seed.derive("gap", &[]))
+        };
+        let gap = GapReport { before: gap(real)?.into(), after: gap(after)?.into() };
+        Ok((score(&test_logits)?, score(&logits)?, gap))
+    })?;
+
+    Ok(Outcome {
+        metrics: Metrics {
+            baseline: baseline_scores,
+            three_phase: three_phase_scores,
+            gap,
+            seconds: clock.seconds,
+        },
+        baseline,
+        three_phase,
+        train: (train, labels.to_vec()),
+        test: (test, data.test.labels().to_vec()),
+        synthetic,
+    })
+}
+
+fn phase1(
+    spec: &Spec<'_>,
+    parts: Parts<'_>,
+    data: &Prepared,
+    components: &Components,
+    folder: Option<&Path>,
+    clock: &mut Clock<'_>,
+) -> Result<Vec<u8>, PipelineError> {
+    let depends_on = cache::depends_on(spec, data, components);
+    if let Some(Trained { parameters, seconds }) = folder.and_then(|folder| cache::find(folder, &depends_on))
+    {
+        clock.end("train", seconds, true);
+        return Ok(parameters);
+    }
+    let observer = clock.observer;
+    let parameters =
+        clock.phase("train", || phases::train(spec, parts, data, &*components.backend, observer))?;
+    if let Some(folder) = folder {
+        let trained = Trained { parameters, seconds: clock.seconds["train"] };
+        if let Some(event) = cache::keep(folder, &depends_on, &trained) {
+            observer.event(&event);
+        }
+        return Ok(trained.parameters);
+    }
+    Ok(parameters)
+}
+
+fn strategy(experiment: &Experiment) -> Result<SamplingStrategy, PipelineError> {
+    Ok(serde_json::from_value(experiment.augment.sampling_strategy.clone())?)
+}
+
+/// Real embeddings and then synthetic ones.
+fn balance(train: &Matrix, labels: &[u32], synthetic: &Synthetic) -> Balanced {
+    let mut embeddings = Matrix::zeros(train.rows() + synthetic.features.rows(), train.cols());
+    let (real, made) = embeddings.as_mut_slice().split_at_mut(train.as_slice().len());
+    real.copy_from_slice(train.as_slice());
+    made.copy_from_slice(synthetic.features.as_slice());
+    Balanced { embeddings, labels: labels.iter().chain(&synthetic.labels).copied().collect() }
+}
+
+struct Clock<'a> {
+    seconds: BTreeMap<String, f64>,
+    observer: &'a dyn Observer,
+}
+
+impl Clock<'_> {
+    /// Times a phase, if it succeeds.
+    fn phase<T>(
+        &mut self,
+        phase: &'static str,
+        work: impl FnOnce() -> Result<T, PipelineError>,
+    ) -> Result<T, PipelineError> {
+        let began = Instant::now();
+        let result = work()?;
+        self.end(phase, began.elapsed().as_secs_f64(), false);
+        Ok(result)
+    }
+
+    fn end(&mut self, phase: &'static str, seconds: f64, cached: bool) {
+        self.seconds.insert(phase.into(), seconds);
+        self.observer.event(&Event::PhaseEnds { phase, seconds, cached });
+    }
+}

@@ -1,0 +1,188 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::exit;
+
+/// Expanse: train a CNN on imbalanced images, over-sample its embeddings, fine-tune its head.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = exit_codes())]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Show no progress on stderr.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// What to log to stderr: a level, or a filter such as `plugin=debug`.
+    #[arg(long, global = true, env = "EXPANSE_LOG", default_value = "warn", value_name = "FILTER")]
+    pub log: String,
+}
+
+fn exit_codes() -> String {
+    let (failed, usage) = (exit::FAILED, exit::USAGE);
+    let (configuration, interrupted) = (exit::CONFIGURATION, exit::INTERRUPTED);
+    format!(
+        "Exit codes: 0 done, {failed} failed, {usage} wrong usage, {configuration} wrong configuration, {interrupted} interrupted"
+    )
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the three phases of an experiment and print what they achieve.
+    Run(RunOptions),
+    /// Run variants of an experiment over several seeds and print means with 95 % intervals.
+    Study(StudyOptions),
+    /// Plugins.
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Data sets.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Build everything that tests need and run all tests.
+    Test(PassOn),
+    /// Format, lints, tidy, documentation and tests: what must pass before a change lands.
+    Check,
+    /// The rules of the house: layers, what the driver links, the map.
+    Tidy,
+    /// The price of the plugin boundary.
+    Bench(PassOn),
+}
+
+/// Where an experiment's values come from.
+#[derive(Clone, Debug, Args)]
+pub struct Source {
+    /// Name of an experiment in config/experiments, or a file that ends in .toml.
+    #[arg(default_value = DEFAULT_EXPERIMENT)]
+    pub experiment: String,
+    /// Set a value, such as sampler.plugin=smote or train.epochs=5; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// The experiment that runs when none is named: the data set inside the repository.
+pub const DEFAULT_EXPERIMENT: &str = "fashion-mnist-lt";
+
+/// Where plugins come from.
+#[derive(Clone, Debug, Args)]
+pub struct PluginOptions {
+    /// Look for plugins in this folder first; may be given several times.
+    #[arg(long, value_name = "FOLDER")]
+    pub plugin_path: Vec<PathBuf>,
+    /// Do not build the plugins of the workspace first.
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Options of `study`.
+#[derive(Debug, Args)]
+pub struct StudyOptions {
+    /// Name of a study in config/studies, or a file that ends in .toml.
+    #[arg(default_value = "samplers")]
+    pub study: String,
+    /// Set a value for all variants.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// About plugins.
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// List the plugins in the search path.
+    List(PluginOptions),
+}
+
+/// About configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the resolved configuration of an experiment, with the origin of each value.
+    Show(ShowOptions),
+}
+
+/// Options of `config show`.
+#[derive(Debug, Args)]
+pub struct ShowOptions {
+    #[command(flatten)]
+    pub source: Source,
+    /// How to print it: as TOML with origins, or as JSON.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// About data sets.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the data sets, where they lie and what they hold.
+    List,
+    /// Make the small long-tailed data set of the repository from the complete Fashion-MNIST.
+    Pack(PackOptions),
+}
+
+/// Options of `data pack`.
+#[derive(Debug, Args)]
+pub struct PackOptions {
+    /// The data set to take images from: names config/data/NAME.toml.
+    #[arg(long, default_value = "fashion-mnist")]
+    pub from: String,
+    /// The folder to write.
+    #[arg(long, default_value = "data/fashion-mnist-lt")]
+    pub to: PathBuf,
+    /// Training images of the largest class.
+    #[arg(long, default_value_t = 1000)]
+    pub largest: u64,
+    /// Largest class to smallest class.
+    #[arg(long, default_value_t = 100.0)]
+    pub ratio: f64,
+    /// Test images of each class.
+    #[arg(long, default_value_t = 100)]
+    pub test: u64,
+    /// Which images are taken.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Arguments that are passed on.
+#[derive(Debug, Args)]
+pub struct PassOn {
+    /// Passed on as they are.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
+    }
+}

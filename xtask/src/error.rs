@@ -1,0 +1,103 @@
+use std::{error::Error as _, path::PathBuf, process::ExitCode};
+
+use expanse_config::ConfigError;
+use expanse_data::DataError;
+use expanse_host::HostError;
+use expanse_pipeline::PipelineError;
+
+use crate::{exit, tidy::TidyError};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] Box<ConfigError>),
+    /// A plugin named in the configuration cannot be had.
+    #[error("{origin}: {source}")]
+    Plugin {
+        /// Where it is named.
+        origin: String,
+        /// What is wrong with it.
+        source: HostError,
+    },
+    /// A plugin cannot be had.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The run failed.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    /// Data cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Data cannot be packed as asked.
+    #[error("data pack: {0}")]
+    Pack(String),
+    /// A file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A study cannot be read.
+    #[error("study {}: {message}", path.display())]
+    Study {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A program that the command calls has failed.
+    #[error("`{command}` failed{}", code.map(|code| format!(" with exit code {code}")).unwrap_or_default())]
+    Command {
+        /// The command line.
+        command: String,
+        /// Its exit code.
+        code: Option<i32>,
+    },
+    /// The rules of the house are broken.
+    #[error("{} rules of the house are broken:\n{}", .0.len(), .0.join("\n"))]
+    Tidy(Vec<String>),
+    /// The rules of the house cannot be checked.
+    #[error(transparent)]
+    TidyFailed(#[from] TidyError),
+    /// The result cannot be written as JSON.
+    #[error("the result cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Box::new(error))
+    }
+}
+
+impl Error {
+    /// The exit code for scripts.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Error::Config(_) | Error::Plugin { .. } | Error::Study { .. } => exit::CONFIGURATION,
+            Error::Pipeline(PipelineError::Cancelled | PipelineError::Host(HostError::Cancelled)) => {
+                exit::INTERRUPTED
+            }
+            _ => exit::FAILED,
+        })
+    }
+}
+
+/// An error with the causes that its message does not tell itself.
+pub fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let message = inner.to_string();
+        if !text.contains(&message) {
+            text.push_str(": ");
+            text.push_str(&message);
+        }
+        cause = inner.source();
+    }
+    text
+}

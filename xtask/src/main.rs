@@ -1,0 +1,53 @@
+//! The driver of Expanse: `cargo xtask run` trains, over-samples, fine-tunes and measures.
+//!
+//! Results go to stdout, everything else to stderr.
+
+#![allow(clippy::print_stdout, reason = "the results of the driver go to stdout")]
+
+mod checks;
+mod cli;
+mod data;
+mod error;
+mod exit;
+mod logging;
+mod machine;
+mod plugins;
+mod progress;
+mod run;
+mod show;
+mod study;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command, ConfigCommand, DataCommand, PluginCommand};
+use error::Error;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::install(&cli.log);
+    match dispatch(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", error::chain(&error));
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Error> {
+    match &cli.command {
+        Command::Run(options) => run::command(options, cli.quiet),
+        Command::Study(options) => study::command(options, cli.quiet),
+        Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
+        Command::Config(ConfigCommand::Show(options)) => show::config(options),
+        Command::Data(DataCommand::List) => data::list(),
+        Command::Data(DataCommand::Pack(options)) => data::pack(options),
+        Command::Test(options) => checks::test(options),
+        Command::Check => checks::check(),
+        Command::Tidy => checks::tidy(),
+        Command::Bench(options) => checks::bench(options),
+    }
+}

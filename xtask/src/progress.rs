@@ -1,0 +1,89 @@
+use std::{
+    cell::RefCell,
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use expanse_pipeline::{Event, Observer};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Shows a run on stderr: a bar with rate and time left on a terminal, plain lines otherwise; keeps its events.
+pub struct Progress {
+    quiet: bool,
+    terminal: bool,
+    bar: RefCell<ProgressBar>,
+    events: RefCell<Vec<String>>,
+    last_line: RefCell<Option<Instant>>,
+}
+
+impl Progress {
+    /// Shows nothing if `quiet`.
+    pub fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            terminal: io::stderr().is_terminal(),
+            bar: RefCell::new(ProgressBar::hidden()),
+            events: RefCell::default(),
+            last_line: RefCell::default(),
+        }
+    }
+
+    /// All events so far, one JSON object a line.
+    pub fn events(&self) -> String {
+        self.events.borrow().iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+
+    /// Tells something on stderr, above the bar.
+    pub fn line(&self, line: &str) {
+        if !self.quiet {
+            self.bar.borrow().suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    fn begin(&self, phase: &'static str, steps: u64) {
+        if self.quiet || !self.terminal || steps == 0 {
+            return;
+        }
+        let bar = ProgressBar::new(steps);
+        let template = "{prefix:<9} {wide_bar} {pos}/{len} steps, {per_sec}, {eta} left {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_prefix(phase);
+        *self.bar.borrow_mut() = bar;
+    }
+}
+
+impl Observer for Progress {
+    fn event(&self, event: &Event) {
+        // A step is not kept: there are thousands.
+        if let Ok(json) = serde_json::to_string(event) {
+            self.events.borrow_mut().push(json);
+        }
+        match event {
+            Event::PhaseBegins { phase, steps } => {
+                self.last_line.take();
+                self.begin(phase, *steps);
+            }
+            Event::Step => self.bar.borrow().inc(1),
+            Event::Epoch { phase, epoch, epochs, loss, samples_per_second, validation_bac, .. } => {
+                let bac = validation_bac.map(|bac| format!(", validation BAC {bac:.4}")).unwrap_or_default();
+                let text = format!("loss {loss:.4}, {samples_per_second:.0} samples/s{bac}");
+                self.bar.borrow().set_message(text.clone());
+                // Lines for people who read a log: not more often than they can follow, but always the last.
+                let last = *self.last_line.borrow();
+                let due = last.is_none_or(|at| at.elapsed() > Duration::from_secs(5));
+                if !self.terminal && (due || epoch == epochs) {
+                    self.last_line.replace(Some(Instant::now()));
+                    self.line(&format!("{phase}: epoch {epoch} of {epochs}, {text}"));
+                }
+            }
+            Event::PhaseEnds { phase, seconds, cached } => {
+                self.bar.borrow().finish_and_clear();
+                let from = if *cached { " (kept from an earlier run)" } else { "" };
+                self.line(&format!("{phase}: {seconds:.1} s{from}"));
+            }
+            Event::Note { message } => self.line(&format!("note: {message}")),
+        }
+    }
+}

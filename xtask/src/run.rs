@@ -1,0 +1,85 @@
+use std::path::PathBuf;
+
+use expanse_config::Resolved;
+use expanse_host::{Host, cancel, set_threads};
+use expanse_pipeline::{Outcome, Prepared, Provenance, RunFolder, prepare, save};
+use expanse_report::table;
+
+use crate::{
+    cli::{Format, RunOptions},
+    error::Error,
+    machine, plugins,
+    progress::Progress,
+    show, workspace,
+};
+
+/// `run`.
+pub fn command(options: &RunOptions, quiet: bool) -> Result<(), Error> {
+    let resolved = show::resolved(&options.source, &[])?;
+    begin(&resolved);
+    let host = plugins::host(&options.plugins)?;
+    let (outcome, data, folder) = run(&resolved, &host, quiet)?;
+    match options.format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(&outcome.metrics)?),
+        Format::Table => print!("{}", table(&outcome.metrics, &data.train.classes, data.counts.as_slice())),
+    }
+    if !quiet {
+        eprintln!("run kept in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// Sets the thread budget, before any thread or plugin is there, and lets Ctrl-C end a run in order.
+pub fn begin(resolved: &Resolved) {
+    let threads = machine::threads(resolved.experiment.threads);
+    set_threads(threads);
+    limit_rayon(threads);
+    if let Err(error) = ctrlc::set_handler(cancel) {
+        tracing::warn!("Ctrl-C will end the program at once: {error}");
+    }
+}
+
+/// Every library has its own pool of threads, which reads this variable when it is first used.
+#[allow(unsafe_code)]
+fn limit_rayon(threads: usize) {
+    // SAFETY: no other thread runs yet: this is called once, before the handler of Ctrl-C, the first plugin and
+    // the first batch start theirs.
+    unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
+}
+
+/// Runs an experiment and keeps it.
+pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Prepared, PathBuf), Error> {
+    let experiment = &resolved.experiment;
+    let progress = Progress::new(quiet);
+    let components = plugins::open(resolved, host)?;
+    let data = prepare(experiment, &workspace::root())?;
+    // A relative folder is one below the workspace, wherever the command is called.
+    let runs = workspace::root().join(&experiment.run.folder);
+    let folder = RunFolder::create(&runs, &resolved.name)?;
+    let cache = runs.join("cache");
+    progress.line(&format!(
+        "{}: {} training images of {} classes, {} to {}; {} test images",
+        resolved.name,
+        data.train.len(),
+        data.counts.classes(),
+        data.counts.largest(),
+        data.counts.as_slice().iter().min().copied().unwrap_or(0),
+        data.test.len()
+    ));
+    let outcome = expanse_pipeline::run(
+        experiment,
+        &data,
+        &components,
+        experiment.run.cache.then_some(cache.as_path()),
+        &progress,
+    )?;
+    let origins = resolved.origins().into_iter().map(|(key, origin)| (key, origin.to_string().into()));
+    let provenance = Provenance {
+        config: resolved.to_toml(),
+        origins: serde_json::Value::Object(origins.collect()),
+        made_by: machine::made_by(machine::threads(experiment.threads)),
+        events: progress.events(),
+    };
+    let folder = save(folder, &outcome, &data, &components, &provenance)?;
+    Ok((outcome, data, folder))
+}

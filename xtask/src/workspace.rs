@@ -1,0 +1,40 @@
+//! Where things lie, and how cargo is called.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::error::Error;
+
+/// The root of the workspace.
+pub fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_owned()
+}
+
+/// The folder of configuration files.
+pub fn config_folder() -> PathBuf {
+    root().join("config")
+}
+
+/// The folder that holds this program: cargo puts the plugins beside it.
+pub fn build_folder() -> Option<PathBuf> {
+    let folder = env::current_exe().ok()?.parent()?.to_owned();
+    // Unit tests of this program run one folder below.
+    Some(if folder.ends_with("deps") { folder.parent()?.to_owned() } else { folder })
+}
+
+/// Calls cargo in the workspace; `quiet` keeps its output for the case that it fails.
+pub fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Error> {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()).args(arguments).envs(variables.iter().copied());
+    // The target folder is this program's own, wherever the caller's environment has put it.
+    if let Some(target) = build_folder().and_then(|folder| Some(folder.parent()?.to_owned())) {
+        command.env("CARGO_TARGET_DIR", target);
+    }
+    let shown = || format!("cargo {}", arguments.join(" "));
+    let status = command.status().map_err(|source| Error::File { path: "cargo".into(), source })?;
+    if status.success() { Ok(()) } else { Err(Error::Command { command: shown(), code: status.code() }) }
+}
