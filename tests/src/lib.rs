@@ -6,7 +6,6 @@ pub mod model;
 
 use std::{
     env::{self, consts},
-    fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -33,13 +32,23 @@ pub fn fixture(folder: &str) -> PathBuf {
     built().join(file_name(&format!("fixture_{}", folder.replace('-', "_"))))
 }
 
+/// The driver, as `cargo xtask` starts it.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn driver() -> PathBuf {
+    built().join(format!("xtask{}", consts::EXE_SUFFIX))
+}
+
 /// The file name of a library on this system: `libsampler_eos.so` for `sampler_eos`.
 pub fn file_name(library: &str) -> String {
     format!("{}{library}{}", consts::DLL_PREFIX, consts::DLL_SUFFIX)
 }
 
-/// Builds all plugins and fixtures, once in a process, and answers the folder they lie in. They are built in the
-/// profile and below the target folder of the program that runs, so that what is built already is used.
+/// Builds the workspace, once in a process, and answers the folder that libraries and driver lie in. It is built in
+/// the profile and below the target folder of the program that runs, and all at once, as `xtask` does it, so that
+/// cargo settles on the same features and what is built already is used.
 fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
@@ -48,32 +57,14 @@ fn built() -> &'static Path {
         let folder = executable.ancestors().nth(2).expect("cargo puts tests into PROFILE/deps");
         let target = folder.parent().expect("cargo puts profiles into the target folder");
         let profile = match folder.file_name().and_then(|name| name.to_str()) {
-            Some("debug") => "dev",
+            Some("debug") | None => "dev",
             Some(name) => name,
-            None => panic!("{} has no name", folder.display()),
         };
-
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let plugins = subfolders(&root.join("../plugins"));
-        let fixtures = subfolders(&root.join("fixtures"));
-        let packages = plugins.into_iter().chain(fixtures.into_iter().map(|name| format!("fixture-{name}")));
-
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
         cargo.args(["build", "--quiet", "--profile", profile]).arg("--target-dir").arg(target);
-        cargo.args(packages.flat_map(|package| ["--package".to_owned(), package]));
-        let status = cargo.current_dir(root).status().expect("cargo runs");
-        assert!(status.success(), "the plugins cannot be built: {status}");
+        cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        let status = cargo.status().expect("cargo runs");
+        assert!(status.success(), "the workspace cannot be built: {status}");
         folder.into()
     })
-}
-
-fn subfolders(folder: &Path) -> Vec<String> {
-    let names = fs::read_dir(folder).and_then(|entries| {
-        let folders = entries.filter(|entry| entry.as_ref().map_or(true, |entry| entry.path().is_dir()));
-        folders.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
-    });
-    let mut names: Vec<String> =
-        names.unwrap_or_else(|error: io::Error| panic!("{} cannot be read: {error}", folder.display()));
-    names.sort();
-    names
 }

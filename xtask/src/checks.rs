@@ -2,27 +2,26 @@
 
 use crate::{cli::PassOn, error::Error, plugins, tidy as rules, workspace};
 
-/// `test`: builds the plugins and runs every test of the workspace.
+/// `test`: builds the plugins and runs every test of the workspace's default members.
 pub fn test(options: &PassOn) -> Result<(), Error> {
     plugins::build()?;
-    let mut arguments = vec!["test", "--workspace"];
+    let mut arguments = vec!["test"];
     arguments.extend(options.arguments.iter().map(String::as_str));
     workspace::cargo(&arguments, &[])
 }
 
 /// `check`: format, lints, tidy, documentation, tests.
 pub fn check() -> Result<(), Error> {
-    workspace::cargo(&["fmt", "--all", "--check"], &[])?;
-    workspace::cargo(
-        &["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"],
-        &[],
-    )?;
-    tidy()?;
-    workspace::cargo(
-        &["doc", "--workspace", "--no-deps", "--quiet"],
-        &[("RUSTDOCFLAGS", "--deny warnings")],
-    )?;
+    lint()?;
     test(&PassOn { arguments: Vec::new() })
+}
+
+/// All of `check` but the tests.
+pub fn lint() -> Result<(), Error> {
+    workspace::cargo(&["fmt", "--all", "--check"], &[])?;
+    workspace::cargo(&["clippy", "--quiet", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    tidy()?;
+    workspace::cargo(&["doc", "--quiet", "--no-deps"], &[("RUSTDOCFLAGS", "--deny warnings")])
 }
 
 /// `tidy`: the rules of the house.

@@ -47,6 +47,8 @@ pub enum Command {
     Test(PassOn),
     /// Format, lints, tidy, documentation and tests: what must pass before a change lands.
     Check,
+    /// Format, lints, tidy and documentation, without the tests.
+    Lint,
     /// The rules of the house: layers, what the driver links, the map.
     Tidy,
     /// The price of the plugin boundary.

@@ -47,6 +47,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Data(DataCommand::Pack(options)) => data::pack(options),
         Command::Test(options) => checks::test(options),
         Command::Check => checks::check(),
+        Command::Lint => checks::lint(),
         Command::Tidy => checks::tidy(),
         Command::Bench(options) => checks::bench(options),
     }

@@ -1,6 +1,6 @@
 //! Building, finding and opening plugins.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{collections::BTreeMap, env, path::PathBuf};
 
 use expanse_config::{Resolved, Stage};
 use expanse_host::{Host, HostError, Kind};
@@ -20,24 +20,11 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
     Ok(Host::new(search_path(&options.plugin_path)))
 }
 
-/// Builds all plugins of the workspace at once, so that cargo always settles on the same features of what they
-/// share. Those that say `heavy = true` in `[package.metadata.expanse]` are built only by name.
+/// Builds all default members of the workspace at once, so that cargo always settles on the same features of what
+/// they share and compiles it once. What is heavy to build is left out of `default-members`.
 pub fn build() -> Result<(), Error> {
-    let folder = workspace::root().join("plugins");
-    let unreadable = |source| Error::File { path: folder.clone(), source };
-    let mut arguments = vec!["build".to_owned(), "--quiet".to_owned()];
-    let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let manifest = fs::read_to_string(entry.path().join("Cargo.toml")).unwrap_or_default();
-        if !manifest.is_empty() && !manifest.lines().any(|line| line.trim() == "heavy = true") {
-            names.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort();
-    eprintln!("building {} plugins (minutes at first, a moment later)", names.len());
-    arguments.extend(names.into_iter().flat_map(|name| ["--package".to_owned(), name]));
-    workspace::cargo(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[])
+    eprintln!("building the plugins (minutes at first, a moment later)");
+    workspace::cargo(&["build", "--quiet"], &[])
 }
 
 /// Explicit folders, the environment, beside this program, the user's, the system's.

@@ -1,24 +1,46 @@
 use std::{
-    cell::RefCell,
+    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use expanse_abi::{ErrorCode, Fallible, PluginError, abi_stable::std_types::RResult};
 
 use crate::Error;
 
-thread_local! {
-    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-}
+/// Message and place of the last panics of this library. A panic may come from another thread than the call that
+/// it ends, such as one of a thread pool, so they are told apart by their message.
+static LAST_PANICS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// Panics remembered; more than threads that could panic at the same moment.
+const REMEMBERED: usize = 64;
 
 /// Remembers message and place of a panic instead of printing them: the host tells the user.
 pub(crate) fn install_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-        let message = panic.payload_as_str().unwrap_or("it gave no message");
-        LAST_PANIC.set(Some(format!("the plugin panicked{place}: {message}")));
+        let message = message(panic.payload());
+        let mut last = LAST_PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+        last.retain(|(known, _)| *known != message);
+        last.truncate(REMEMBERED - 1);
+        last.insert(0, (message, place));
     }));
+}
+
+/// One line for a panic that has been caught.
+fn describe(payload: &(dyn Any + Send)) -> String {
+    let message = message(payload);
+    let last = LAST_PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = last.iter().find(|(known, _)| *known == message).map(|(_, place)| place.as_str());
+    format!("the plugin panicked{}: {message}", place.unwrap_or_default())
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("it gave no message").into()
 }
 
 /// An instance with the memory of whether it has panicked.
@@ -59,9 +81,9 @@ fn guarded<R>(poisoned: &AtomicBool, call: impl FnOnce() -> Result<R, Error>) ->
     }
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(result) => result.map_err(PluginError::from).into(),
-        Err(_) => {
+        Err(panic) => {
             poisoned.store(true, Ordering::Release);
-            refused(LAST_PANIC.take().unwrap_or_else(|| "the plugin panicked".into()))
+            refused(describe(&*panic))
         }
     }
 }

@@ -141,17 +141,19 @@ fn values<M: Module>(module: &M) -> Result<Vec<u8>, Error> {
 
 struct Object<R>(Guarded<R>);
 
+/// The generator of a device belongs to the process, and recording draws values, too: one at a time.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
 impl<R: Recordable> RecorderObject for Object<R> {
     fn record(&self, request: RStr<'_>) -> Fallible<RVec<u8>> {
         self.0.call(|recordable| {
+            let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
             let program = recordable.program(&parse(&request)?)?;
             Ok(program.to_bytes().map_err(Error::internal)?.into())
         })
     }
 
     fn initialize(&self, request: RStr<'_>, seed: u64) -> Fallible<RVec<u8>> {
-        // The generator of a device belongs to the process: two initialisations must not mix their draws.
-        static GENERATOR: Mutex<()> = Mutex::new(());
         self.0.call(|recordable| {
             let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
             let device = Device::flex();

@@ -1,0 +1,338 @@
+//! Whole runs of the driver, as a user starts them, on a part of the data set of the repository.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use expanse_program::tensors_from_bytes;
+use expanse_tests::{driver, fixture};
+use serde_json::Value;
+
+/// A run of seconds: few images, a narrow network, two epochs.
+const SMALL: [&str; 8] = [
+    "data.profile=counts",
+    "data.counts=[60,40,30,20,16,12,10,8,6,5]",
+    "backbone.width=4",
+    "train.epochs=2",
+    "train.warmup_epochs=1",
+    "train.batch_size=32",
+    "finetune.epochs=2",
+    "run.cache=false",
+];
+
+fn command(runs: &Path, set: &[&str]) -> Command {
+    let mut command = Command::new(driver());
+    command.args(["run", "--no-build", "--format", "json", "--set"]);
+    command.arg(format!("run.folder={}", runs.display()));
+    for value in SMALL.iter().chain(set) {
+        command.args(["--set", value]);
+    }
+    command.env_remove("RAYON_NUM_THREADS");
+    command
+}
+
+fn output(runs: &Path, set: &[&str]) -> Output {
+    command(runs, set).output().expect("the driver starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A run that succeeds; answers its folder and what it printed.
+fn succeed(set: &[&str]) -> (tempfile::TempDir, PathBuf, Value) {
+    let runs = tempfile::tempdir().unwrap();
+    let output = output(runs.path(), set);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let folder = runs.path().join("fashion-mnist-lt/0001");
+    let document = serde_json::from_slice(&output.stdout).expect("stdout is one JSON document");
+    (runs, folder, document)
+}
+
+fn read(folder: &Path, file: &str) -> Vec<u8> {
+    fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The metrics without the times, which alone may differ between two runs.
+fn timeless(folder: &Path) -> Value {
+    let mut metrics: Value = serde_json::from_slice(&read(folder, "metrics.json")).unwrap();
+    metrics.as_object_mut().unwrap().remove("seconds").expect("times by phase");
+    metrics
+}
+
+#[test]
+fn a_run_gives_its_document_and_leaves_a_whole_folder() {
+    let (runs, folder, document) = succeed(&[]);
+    let kept: Value = serde_json::from_slice(&read(&folder, "metrics.json")).unwrap();
+    assert_eq!(document, kept);
+    for model in ["baseline", "three_phase"] {
+        for score in ["accuracy", "bac", "gmean", "gm_macro", "fm", "worst_recall"] {
+            let value = document[model][score].as_f64().unwrap_or(f64::NAN);
+            assert!((0.0..=1.0).contains(&value), "{model}.{score} is {value}");
+        }
+        assert_eq!(document[model]["recall"].as_array().unwrap().len(), 10);
+    }
+    for time in ["before", "after"] {
+        for column in ["raw", "null", "size_matched"] {
+            assert_eq!(document["gap"][time][column].as_array().unwrap().len(), 10, "{time}.{column}");
+        }
+    }
+    for phase in ["train", "embed", "augment", "finetune", "evaluate"] {
+        assert!(document["seconds"][phase].as_f64().unwrap() >= 0.0);
+    }
+
+    let (baseline, checkpoint) =
+        (read(&folder, "baseline.safetensors"), read(&folder, "checkpoint.safetensors"));
+    let (baseline, checkpoint) =
+        (tensors_from_bytes(&baseline).unwrap(), tensors_from_bytes(&checkpoint).unwrap());
+    let changed: Vec<_> =
+        baseline.iter().zip(&checkpoint).filter(|(a, b)| a != b).map(|(a, _)| a.name.as_str()).collect();
+    assert_eq!(changed, ["linear.bias", "linear.weight"], "phase 3 changes the head alone");
+
+    let record: Value = serde_json::from_slice(&read(&folder, "record.json")).unwrap();
+    for stage in ["backbone", "head", "loss", "sampler", "backend"] {
+        assert_eq!(record["plugins"][stage]["sha256"].as_str().unwrap().len(), 64);
+    }
+    assert_eq!(record["data"]["train_counts"][9], 5);
+    assert!(String::from_utf8(read(&folder, "config.toml")).unwrap().contains("plugin = \"eos\""));
+    let events = String::from_utf8(read(&folder, "events.jsonl")).unwrap();
+    assert_eq!(events.lines().filter(|line| line.contains("\"epoch\":")).count(), 4);
+    let names: Vec<_> = fs::read_dir(runs.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["fashion-mnist-lt"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
+    let (_first, reference, _) = succeed(&["threads=1"]);
+    for set in [["threads=1", "seed=0"], ["threads=2", "seed=0"], ["threads=0", "seed=0"]] {
+        let (_runs, folder, _) = succeed(&set);
+        assert_eq!(timeless(&folder), timeless(&reference), "{set:?}");
+        for file in ["baseline.safetensors", "checkpoint.safetensors", "embeddings.safetensors"] {
+            assert!(read(&folder, file) == read(&reference, file), "{file} differs with {set:?}");
+        }
+    }
+    let (_runs, folder, _) = succeed(&["seed=1"]);
+    assert!(read(&folder, "checkpoint.safetensors") != read(&reference, "checkpoint.safetensors"));
+}
+
+#[test]
+fn sampler_and_depth_change_by_configuration_alone() {
+    let before = fs::read(driver()).unwrap();
+    let mut seen: Vec<Value> = Vec::new();
+    for set in [
+        vec!["sampler.plugin=eos"],
+        vec!["sampler.plugin=eos", "sampler.compat=true"],
+        vec!["sampler.plugin=smote", "sampler.k_neighbors=3"],
+        vec!["sampler.plugin=random"],
+        vec!["backbone.depth=14"],
+        vec!["train.class_weighting=effective-number"],
+        vec!["finetune.head_init=phase1"],
+    ] {
+        let (_runs, folder, _) = succeed(&set);
+        let metrics = timeless(&folder);
+        assert!(!seen.contains(&metrics), "{set:?} changes nothing");
+        seen.push(metrics);
+    }
+    assert!(fs::read(driver()).unwrap() == before, "the driver is the same file");
+}
+
+#[test]
+fn phase_1_is_kept_and_shared_only_by_runs_that_agree_on_it() {
+    let runs = tempfile::tempdir().unwrap();
+    let run = |set: &[&str]| {
+        let set: Vec<_> = ["run.cache=true"].iter().chain(set).copied().collect();
+        let output = output(runs.path(), &set);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output).contains("kept from an earlier run")
+    };
+    assert!(!run(&[]));
+    assert!(run(&[]), "the same run again");
+    assert!(run(&["sampler.plugin=random", "threads=1"]), "another sampler");
+    assert!(!run(&["train.learning_rate=0.05"]), "another training");
+    assert!(!run(&["seed=1"]), "another seed");
+    let base = runs.path().join("fashion-mnist-lt");
+    assert_eq!(timeless(&base.join("0001")), timeless(&base.join("0002")));
+
+    // A kept result that is damaged is made again.
+    for entry in fs::read_dir(runs.path().join("cache")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "safetensors") {
+            let bytes = fs::read(&path).unwrap();
+            fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        }
+    }
+    assert!(!run(&[]));
+}
+
+#[test]
+fn the_best_epoch_is_selected_on_images_held_out_of_the_training_data() {
+    let (_runs, folder, _) = succeed(&["train.selection=validation", "data.validation=0.2"]);
+    let record: Value = serde_json::from_slice(&read(&folder, "record.json")).unwrap();
+    let trained: u64 =
+        record["data"]["train_counts"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert_eq!(trained + record["data"]["validation_images"].as_u64().unwrap(), 207);
+    assert_eq!(record["data"]["test_images"], 1000);
+    let events = String::from_utf8(read(&folder, "events.jsonl")).unwrap();
+    assert_eq!(events.matches("validation_bac").count(), 2);
+}
+
+/// A run that fails: one error with all these parts, nothing on stdout, nothing left in the folder of runs.
+fn refuse(set: &[&str], parts: &[&str]) {
+    let runs = tempfile::tempdir().unwrap();
+    refused(&output(runs.path(), set), runs.path(), parts);
+}
+
+fn refused(output: &Output, runs: &Path, parts: &[&str]) {
+    let stderr = stderr(output);
+    assert!(!output.status.success(), "the run succeeded: {parts:?}");
+    assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
+    }
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    let left = fs::read_dir(runs.join("fashion-mnist-lt")).map(|entries| entries.count()).unwrap_or(0);
+    assert_eq!(left, 0, "something of the run is left");
+}
+
+#[test]
+fn wrong_configuration_is_told_with_its_place() {
+    refuse(&["sampler.plugin=smot"], &["--set sampler.plugin=smot", "did you mean `smote`?"]);
+    refuse(
+        &["sampler.plugin=eos", "sampler.k_neighbours=3"],
+        &["k_neighbours", "did you mean `k_neighbors`?"],
+    );
+    refuse(&["sampler.k_neighbors=many"], &["sampler.k_neighbors", "invalid type: string", "expected usize"]);
+    refuse(&["sampler.k_neighbors=0"], &["--set sampler.k_neighbors=0", "must be at least 1"]);
+    refuse(&["backbone.depth=9"], &["--set backbone.depth=9", "is not 6n + 2"]);
+    refuse(&["train.epoch=3"], &["train.epoch", "did you mean `epochs`?"]);
+    refuse(&["train.epochs=many"], &["train.epochs is a string, expected a whole number"]);
+    refuse(&["augment.sampling_strategy=[1,1,1,1,1,1,1,1,1,1]"], &["augment.sampling_strategy", "class 0"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    fs::write(&file, "[data]\nset = \"fashion-mnist-lt\"\n[sampler]\nplugin = \"smott\"\n").unwrap();
+    let experiment = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new(driver());
+        command.arg("run").arg(&file).arg("--no-build").arg("--set");
+        let output = command.arg(format!("run.folder={}", folder.path().display())).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        stderr(&output)
+    };
+    let told = experiment("[data]\nset = \"fashion-mnist-lt\"\n[sampler]\nplugin = \"smott\"\n");
+    assert!(told.contains("mine.toml:4") && told.contains("did you mean `smote`?"), "{told}");
+    let told = experiment("[sampler]\nplugin = \"eos\"\nk_neighbors = \"ten\"\n");
+    assert!(told.contains("mine.toml:3"), "{told}");
+    let told = experiment("[sampler\n");
+    assert!(told.contains("mine.toml:1"), "{told}");
+}
+
+#[test]
+fn data_that_cannot_be_used_is_told_before_anything_runs() {
+    refuse(&["data.folder=no/such/folder"], &["folder `no/such/folder` is not there", "data.folder"]);
+
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/fashion-mnist-lt");
+    let copy = |change: &dyn Fn(&Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(&source).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+        change(folder.path());
+        folder
+    };
+    let refuse_copy = |change: &dyn Fn(&Path), parts: &[&str]| {
+        let folder = copy(change);
+        refuse(&[&format!("data.folder={}", folder.path().display())], parts);
+    };
+    let images = "train-images-idx3-ubyte.gz";
+    refuse_copy(&|folder| fs::remove_file(folder.join(images)).unwrap(), &["train-images-idx3-ubyte"]);
+    refuse_copy(
+        &|folder| {
+            let bytes = fs::read(folder.join(images)).unwrap();
+            fs::write(folder.join(images), &bytes[..bytes.len() / 2]).unwrap();
+        },
+        &["train-images-idx3-ubyte.gz"],
+    );
+    // An uncompressed file is taken first.
+    let labels = |content: Vec<u8>| {
+        move |folder: &Path| {
+            let header = [0, 0, 8, 1].into_iter().chain((content.len() as u32).to_be_bytes());
+            let bytes: Vec<u8> = header.chain(content.iter().copied()).collect();
+            fs::write(folder.join("t10k-labels-idx1-ubyte"), bytes).unwrap();
+        }
+    };
+    refuse_copy(&labels(vec![10; 1000]), &["t10k-labels-idx1-ubyte", "label 10"]);
+    refuse_copy(&labels(vec![0; 999]), &["999", "1000"]);
+    refuse_copy(&labels(vec![0; 1000]), &["class 1 (`Trouser`) has no test image"]);
+    refuse(&["data.counts=[60,40,30,20,16,12,10,8,6,0]"], &["class 9 (`Ankle boot`) has no training image"]);
+    refuse(&["data.counts=[60,40,30,20,16,12,10,8,6,11]"], &["class 9", "10", "11"]);
+}
+
+#[test]
+fn one_image_of_a_class_is_enough_for_eos_and_refused_by_smote() {
+    let one = "data.counts=[60,40,30,20,16,12,10,8,6,1]";
+    let (_runs, folder, _) = succeed(&[one]);
+    let record: Value = serde_json::from_slice(&read(&folder, "record.json")).unwrap();
+    assert_eq!(record["data"]["train_counts"][9], 1);
+    refuse(&[one, "sampler.plugin=smote"], &["sampler `smote`", "class 9 has 1 sample"]);
+}
+
+#[test]
+fn training_that_diverges_is_told_with_what_to_lower() {
+    refuse(&["train.learning_rate=1e30"], &["training has diverged", "lower train.learning_rate"]);
+}
+
+#[test]
+fn plugins_that_misbehave_stop_the_run_with_one_error() {
+    let plugin = |name: &str| format!("sampler.plugin={}", fixture(name).display());
+    refuse(&[&plugin("not-a-plugin")], &["is a shared library and no plugin"]);
+    let misbehaving = plugin("misbehaving");
+    refuse(&[&misbehaving, "sampler.mode=panic"], &["the plugin panicked at", "misbehaving"]);
+    refuse(&[&misbehaving, "sampler.mode=not-a-number"], &["breaks its contract", "not finite"]);
+    let text = tempfile::NamedTempFile::with_suffix(".so").unwrap();
+    refuse(&[&format!("sampler.plugin={}", text.path().display())], &["no shared library"]);
+}
+
+#[test]
+fn a_folder_of_runs_that_cannot_be_written_is_told_before_training() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    refused(&output(file.path(), &[]), file.path(), &["run folder", "making the folder failed"]);
+}
+
+/// A limit on the size of files makes writes fail as a full disk does: after training, in the middle of a file.
+#[cfg(unix)]
+#[test]
+fn a_folder_of_runs_that_fills_up_leaves_nothing_half_written() {
+    let runs = tempfile::tempdir().unwrap();
+    let limited = |blocks: u32| {
+        let run = command(runs.path(), &[]);
+        let mut shell = Command::new("sh");
+        // The signal is ignored, so that the write itself fails, as it does on a full disk.
+        shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+        shell.arg(run.get_program()).args(run.get_args()).output().unwrap()
+    };
+    refused(&limited(100), runs.path(), &["run folder", "writing failed", "free space"]);
+    refused(&limited(1), runs.path(), &["run folder", "writing failed"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_the_run_in_order() {
+    let runs = tempfile::tempdir().unwrap();
+    let mut child = command(runs.path(), &["train.epochs=100000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("epoch 1 of")).expect("training begins").unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(rest.iter().any(|line| line.contains("error: stopped at your request")), "{rest:?}");
+    assert_eq!(fs::read_dir(runs.path().join("fashion-mnist-lt")).unwrap().count(), 0);
+}
