@@ -106,15 +106,17 @@ fn a_run_gives_its_document_and_leaves_a_whole_folder() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
-    let (_first, reference, _) = succeed(&["threads=1"]);
-    for set in [["threads=1", "seed=0"], ["threads=2", "seed=0"], ["threads=0", "seed=0"]] {
-        let (_runs, folder, _) = succeed(&set);
-        assert_eq!(timeless(&folder), timeless(&reference), "{set:?}");
+    // As wide as the shipped experiments, so that the kernels do divide their work among threads.
+    let run = |more: &str| succeed(&["backbone.width=16", "train.batch_size=64", more]);
+    let (_first, reference, _) = run("threads=1");
+    for threads in ["threads=1", "threads=2", "threads=3"] {
+        let (_runs, folder, _) = run(threads);
+        assert_eq!(timeless(&folder), timeless(&reference), "{threads}");
         for file in ["baseline.safetensors", "checkpoint.safetensors", "embeddings.safetensors"] {
-            assert!(read(&folder, file) == read(&reference, file), "{file} differs with {set:?}");
+            assert!(read(&folder, file) == read(&reference, file), "{file} differs with {threads}");
         }
     }
-    let (_runs, folder, _) = succeed(&["seed=1"]);
+    let (_runs, folder, _) = run("seed=1");
     assert!(read(&folder, "checkpoint.safetensors") != read(&reference, "checkpoint.safetensors"));
 }
 
@@ -177,6 +179,33 @@ fn the_best_epoch_is_selected_on_images_held_out_of_the_training_data() {
     assert_eq!(record["data"]["test_images"], 1000);
     let events = String::from_utf8(read(&folder, "events.jsonl")).unwrap();
     assert_eq!(events.matches("validation_bac").count(), 2);
+}
+
+/// Stdout of another command of the driver.
+fn listing(arguments: &[&str]) -> String {
+    let output = Command::new(driver()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn listings_show_what_there_is() {
+    let plugins = listing(&["plugin", "list", "--no-build"]);
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins")).unwrap() {
+        let folder = entry.unwrap().file_name().into_string().unwrap();
+        let (kind, name) = folder.split_once('-').unwrap();
+        let listed = |line: &str| line.starts_with(&format!("{kind:<10}{name} "));
+        assert!(plugins.lines().any(listed), "{folder} is not in:\n{plugins}");
+    }
+    let data = listing(&["data", "list"]);
+    let own = data.lines().find(|line| line.starts_with("fashion-mnist-lt ")).unwrap();
+    assert!(own.contains("2478") && own.contains("1000"), "{own}");
+
+    let shown: Value =
+        serde_json::from_str(&listing(&["config", "show", "--format", "json", "--set", "seed=7"])).unwrap();
+    assert_eq!((&shown["seed"], &shown["sampler"]["plugin"]), (&7.into(), &"eos".into()));
+    let origins = listing(&["config", "show", "--set", "seed=7"]);
+    assert!(origins.contains("--set seed=7") && origins.contains("fashion-mnist-lt.toml:"), "{origins}");
 }
 
 /// A run that fails: one error with all these parts, nothing on stdout, nothing left in the folder of runs.

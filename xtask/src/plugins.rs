@@ -23,8 +23,7 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
 /// Builds all default members of the workspace at once, so that cargo always settles on the same features of what
 /// they share and compiles it once. What is heavy to build is left out of `default-members`.
 pub fn build() -> Result<(), Error> {
-    eprintln!("building the plugins (minutes at first, a moment later)");
-    workspace::cargo(&["build", "--quiet"], &[])
+    workspace::cargo(&["build"], &[])
 }
 
 /// Explicit folders, the environment, beside this program, the user's, the system's.

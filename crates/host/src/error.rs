@@ -106,6 +106,16 @@ pub enum HostError {
         /// The options that exist.
         allowed: Vec<String>,
     },
+    /// There is no memory for the rows asked for.
+    #[error(
+        "{wanted:?} synthetic rows by class, of {cols} values each, do not fit into memory; ask for fewer"
+    )]
+    TooManyRows {
+        /// Rows asked for, by class.
+        wanted: Vec<u64>,
+        /// Values of a row.
+        cols: usize,
+    },
     /// The user asked to stop.
     #[error("stopped")]
     Cancelled,

@@ -61,8 +61,14 @@ impl crate::Sampler for Sampler {
         // The boundary takes one slice; a view that skips values between its rows is copied first.
         let all: Vec<usize> = (0..features.rows()).collect();
         let input = features.select_rows(&all);
-        let (rows, cols) = (wanted.iter().sum::<u64>() as usize, input.cols());
-        let mut made = Matrix::zeros(rows, cols);
+        let cols = input.cols();
+        let rows = wanted.iter().try_fold(0u64, |sum, &wanted| sum.checked_add(wanted));
+        let rows = rows.and_then(|rows| usize::try_from(rows).ok());
+        let mut room = Vec::new();
+        let (Some(rows), true) = (rows, rows.is_some_and(|rows| reserve(&mut room, rows, cols))) else {
+            return Err(HostError::TooManyRows { wanted: wanted.to_vec(), cols });
+        };
+        let mut made = Matrix::new(room, rows, cols).map_err(|error| self.plugin.contract(error))?;
         let mut made_labels = vec![u32::MAX; rows];
         let mut sources = vec![SyntheticSource::default(); rows];
         let request = SampleRequest {
@@ -179,6 +185,16 @@ impl crate::Session for Session {
         let inputs: Vec<_> = inputs.iter().map(tensor).collect();
         Ok(self.plugin.result(self.object.gradients(program, inputs.as_slice().into()))?.into())
     }
+}
+
+/// Makes room for a matrix of zeros, if there is memory for it.
+fn reserve(room: &mut Vec<f32>, rows: usize, cols: usize) -> bool {
+    let Some(values) = rows.checked_mul(cols) else { return false };
+    let reserved = room.try_reserve_exact(values).is_ok();
+    if reserved {
+        room.resize(values, 0.0);
+    }
+    reserved
 }
 
 fn tensor<'a>(view: &TensorView<'a>) -> TensorRef<'a> {

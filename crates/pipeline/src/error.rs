@@ -11,9 +11,8 @@ use expanse_program::{ChainError, CheckpointError};
 pub enum PipelineError {
     /// The data folder is nowhere.
     #[error(
-        "data set `{set}`: folder `{folder}` is not there; looked in {}. {}",
-        bases.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
-        "Get the data set there, or set `data.folder`"
+        "data set `{set}`: folder `{folder}` is not there; looked in {}; get the data set there, or set data.folder",
+        bases.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
     NoFolder {
         /// The data set.

@@ -234,3 +234,6 @@ impl Clock<'_> {
         self.observer.event(&Event::PhaseEnds { phase, seconds, cached });
     }
 }
+
+#[cfg(test)]
+mod tests;
