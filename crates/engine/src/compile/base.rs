@@ -6,210 +6,146 @@ use burn_ir::BaseOperationIr as Base;
 use super::{Compiler, Instruction, binary, create, slot, unary};
 use crate::frame::{Frame, Operand, Value};
 
-impl<B: Backend> Compiler<B> {
-    pub(super) fn base_float(&mut self, operation: &Base) -> Option<Instruction<B>> {
-        match operation {
+/// What floats, integers and truth values have in common; the functions are those of the backend.
+macro_rules! movements {
+    (
+        $self:ident, $operation:ident, $from:ident => $to:ident,
+        $reshape:ident $expand:ident $swap_dims:ident $permute:ident $flip:ident $slice:ident $repeat_dim:ident
+        $cat:ident
+    ) => {
+        match $operation {
             Base::Reshape(d) => {
                 let shape = d.out.shape.clone();
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_reshape(x, shape.clone()))
+                unary!($self, d.input, d.out, $from => $to, move |x| B::$reshape(x, shape.clone()))
             }
             Base::Expand(d) => {
                 let shape = d.out.shape.clone();
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_expand(x, shape.clone()))
+                unary!($self, d.input, d.out, $from => $to, move |x| B::$expand(x, shape.clone()))
             }
             Base::SwapDims(d) => {
                 let (a, b) = (d.dim1, d.dim2);
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_swap_dims(x, a, b))
+                unary!($self, d.input, d.out, $from => $to, move |x| B::$swap_dims(x, a, b))
             }
             Base::Permute(d) => {
                 let axes = d.axes.clone();
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_permute(x, &axes))
+                unary!($self, d.input, d.out, $from => $to, move |x| B::$permute(x, &axes))
             }
             Base::Flip(d) => {
                 let axes = d.axes.clone();
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_flip(x, &axes))
+                unary!($self, d.input, d.out, $from => $to, move |x| B::$flip(x, &axes))
             }
             Base::Slice(d) => {
                 let ranges = d.ranges.clone();
-                unary!(self, d.tensor, d.out, float => Float, move |x| B::float_slice(x, &ranges))
+                unary!($self, d.tensor, d.out, $from => $to, move |x| B::$slice(x, &ranges))
             }
             Base::RepeatDim(d) => {
                 let (dim, times) = (d.dim, d.times);
-                unary!(self, d.tensor, d.out, float => Float, move |x| B::float_repeat_dim(x, dim, times))
+                unary!($self, d.tensor, d.out, $from => $to, move |x| B::$repeat_dim(x, dim, times))
             }
             Base::Cat(d) => {
-                let tensors: Vec<Operand> = d.tensors.iter().map(|tensor| self.read(tensor)).collect();
+                let tensors: Vec<Operand> = d.tensors.iter().map(|tensor| $self.read(tensor)).collect();
                 let (dim, out) = (d.dim, slot(&d.out));
-                Some(Box::new(move |frame| {
-                    let tensors = tensors.iter().map(|&tensor| frame.float(tensor)).collect();
-                    frame.set(out, Value::Float(B::float_cat(tensors, dim)));
-                }))
-            }
-            Base::Gather(d) => {
-                let dim = d.dim;
-                binary!(self, d.tensor, d.indices, d.out, (float, int) => Float, move |x, i| B::float_gather(dim, x, i))
-            }
-            Base::Select(d) => {
-                let dim = d.dim;
-                binary!(self, d.tensor, d.indices, d.out, (float, int) => Float, move |x, i| B::float_select(x, dim, i))
-            }
-            Base::MaskFill(d) => {
-                let value = d.value;
-                binary!(self, d.tensor, d.mask, d.out, (float, bool) => Float, move |x, m| {
-                    B::float_mask_fill(x, m, value.into())
-                })
-            }
-            Base::MaskWhere(d) => {
-                let (x, mask, value) = (self.read(&d.tensor), self.read(&d.mask), self.read(&d.value));
-                let out = slot(&d.out);
-                Some(Box::new(move |frame| {
-                    let (x, mask, value) = (frame.float(x), frame.bool(mask), frame.float(value));
-                    frame.set(out, Value::Float(B::float_mask_where(x, mask, value)));
-                }))
-            }
-            Base::EqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, float => Bool, move |x| B::float_equal_elem(x, value.into(), dtype.into()))
-            }
-            Base::Equal(d) => {
-                let dtype = d.out.dtype;
-                binary!(self, d.lhs, d.rhs, d.out, (float, float) => Bool, move |x, y| {
-                    B::float_equal(x, y, dtype.into())
-                })
-            }
-            Base::Ones(d) => create!(self, d.out, Float, |s, device: &B::Device, t: DType| {
-                B::float_ones(s, device, t.into())
-            }),
-            Base::Zeros(d) => create!(self, d.out, Float, |s, device: &B::Device, t: DType| {
-                B::float_zeros(s, device, t.into())
-            }),
-            Base::Cast(d) => {
-                let dtype = d.out.dtype;
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_cast(x, dtype.into()))
+                Some(Box::new(move |frame: &mut Frame<B>| {
+                    let tensors = tensors.iter().map(|&tensor| frame.$from(tensor)).collect();
+                    frame.set(out, Value::$to(B::$cat(tensors, dim)));
+                }) as Instruction<B>)
             }
             _ => None,
         }
+    };
+}
+
+/// What floats and integers have in common besides.
+macro_rules! selections {
+    (
+        $self:ident, $operation:ident, $from:ident => $to:ident,
+        $gather:ident $select:ident $mask_fill:ident $mask_where:ident $equal:ident $equal_elem:ident $ones:ident
+        $zeros:ident
+    ) => {
+        match $operation {
+            Base::Gather(d) => {
+                let dim = d.dim;
+                let gather = move |x, indices| B::$gather(dim, x, indices);
+                binary!($self, d.tensor, d.indices, d.out, ($from, int) => $to, gather)
+            }
+            Base::Select(d) => {
+                let dim = d.dim;
+                let select = move |x, indices| B::$select(x, dim, indices);
+                binary!($self, d.tensor, d.indices, d.out, ($from, int) => $to, select)
+            }
+            Base::MaskFill(d) => {
+                let value = d.value;
+                let fill = move |x, mask| B::$mask_fill(x, mask, value.into());
+                binary!($self, d.tensor, d.mask, d.out, ($from, bool) => $to, fill)
+            }
+            Base::MaskWhere(d) => {
+                let (x, mask, value) = ($self.read(&d.tensor), $self.read(&d.mask), $self.read(&d.value));
+                let out = slot(&d.out);
+                Some(Box::new(move |frame: &mut Frame<B>| {
+                    let (x, mask, value) = (frame.$from(x), frame.bool(mask), frame.$from(value));
+                    frame.set(out, Value::$to(B::$mask_where(x, mask, value)));
+                }) as Instruction<B>)
+            }
+            Base::Equal(d) => {
+                let dtype = d.out.dtype;
+                let equal = move |x, y| B::$equal(x, y, dtype.into());
+                binary!($self, d.lhs, d.rhs, d.out, ($from, $from) => Bool, equal)
+            }
+            Base::EqualElem(d) => {
+                let (value, dtype) = (d.rhs, d.out.dtype);
+                let equal = move |x| B::$equal_elem(x, value.into(), dtype.into());
+                unary!($self, d.lhs, d.out, $from => Bool, equal)
+            }
+            Base::Ones(d) => {
+                let ones = |shape, device: &B::Device, dtype: DType| B::$ones(shape, device, dtype.into());
+                create!($self, d.out, $to, ones)
+            }
+            Base::Zeros(d) => {
+                let zeros = |shape, device: &B::Device, dtype: DType| B::$zeros(shape, device, dtype.into());
+                create!($self, d.out, $to, zeros)
+            }
+            _ => None,
+        }
+    };
+}
+
+impl<B: Backend> Compiler<B> {
+    pub(super) fn base_float(&mut self, operation: &Base) -> Option<Instruction<B>> {
+        if let Base::Cast(d) = operation {
+            let dtype = d.out.dtype;
+            return unary!(self, d.input, d.out, float => Float, move |x| B::float_cast(x, dtype.into()));
+        }
+        movements!(
+            self, operation, float => Float,
+            float_reshape float_expand float_swap_dims float_permute float_flip float_slice float_repeat_dim
+            float_cat
+        )
+        .or_else(|| {
+            selections!(
+                self, operation, float => Float,
+                float_gather float_select float_mask_fill float_mask_where float_equal float_equal_elem
+                float_ones float_zeros
+            )
+        })
     }
 
     pub(super) fn base_int(&mut self, operation: &Base) -> Option<Instruction<B>> {
-        match operation {
-            Base::Reshape(d) => {
-                let shape = d.out.shape.clone();
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_reshape(x, shape.clone()))
-            }
-            Base::Expand(d) => {
-                let shape = d.out.shape.clone();
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_expand(x, shape.clone()))
-            }
-            Base::SwapDims(d) => {
-                let (a, b) = (d.dim1, d.dim2);
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_swap_dims(x, a, b))
-            }
-            Base::Permute(d) => {
-                let axes = d.axes.clone();
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_permute(x, &axes))
-            }
-            Base::Flip(d) => {
-                let axes = d.axes.clone();
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_flip(x, &axes))
-            }
-            Base::Slice(d) => {
-                let ranges = d.ranges.clone();
-                unary!(self, d.tensor, d.out, int => Int, move |x| B::int_slice(x, &ranges))
-            }
-            Base::RepeatDim(d) => {
-                let (dim, times) = (d.dim, d.times);
-                unary!(self, d.tensor, d.out, int => Int, move |x| B::int_repeat_dim(x, dim, times))
-            }
-            Base::Cat(d) => {
-                let tensors: Vec<Operand> = d.tensors.iter().map(|tensor| self.read(tensor)).collect();
-                let (dim, out) = (d.dim, slot(&d.out));
-                Some(Box::new(move |frame| {
-                    let tensors = tensors.iter().map(|&tensor| frame.int(tensor)).collect();
-                    frame.set(out, Value::Int(B::int_cat(tensors, dim)));
-                }))
-            }
-            Base::Gather(d) => {
-                let dim = d.dim;
-                binary!(self, d.tensor, d.indices, d.out, (int, int) => Int, move |x, i| B::int_gather(dim, x, i))
-            }
-            Base::Select(d) => {
-                let dim = d.dim;
-                binary!(self, d.tensor, d.indices, d.out, (int, int) => Int, move |x, i| B::int_select(x, dim, i))
-            }
-            Base::MaskFill(d) => {
-                let value = d.value;
-                binary!(self, d.tensor, d.mask, d.out, (int, bool) => Int, move |x, m| {
-                    B::int_mask_fill(x, m, value.into())
-                })
-            }
-            Base::MaskWhere(d) => {
-                let (x, mask, value) = (self.read(&d.tensor), self.read(&d.mask), self.read(&d.value));
-                let out = slot(&d.out);
-                Some(Box::new(move |frame| {
-                    let (x, mask, value) = (frame.int(x), frame.bool(mask), frame.int(value));
-                    frame.set(out, Value::Int(B::int_mask_where(x, mask, value)));
-                }))
-            }
-            Base::EqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, int => Bool, move |x| B::int_equal_elem(x, value.into(), dtype.into()))
-            }
-            Base::Equal(d) => {
-                let dtype = d.out.dtype;
-                binary!(self, d.lhs, d.rhs, d.out, (int, int) => Bool, move |x, y| {
-                    B::int_equal(x, y, dtype.into())
-                })
-            }
-            Base::Ones(d) => create!(self, d.out, Int, |s, device: &B::Device, t: DType| {
-                B::int_ones(s, device, t.into())
-            }),
-            Base::Zeros(d) => create!(self, d.out, Int, |s, device: &B::Device, t: DType| {
-                B::int_zeros(s, device, t.into())
-            }),
-            _ => None,
-        }
+        movements!(
+            self, operation, int => Int,
+            int_reshape int_expand int_swap_dims int_permute int_flip int_slice int_repeat_dim int_cat
+        )
+        .or_else(|| {
+            selections!(
+                self, operation, int => Int,
+                int_gather int_select int_mask_fill int_mask_where int_equal int_equal_elem int_ones int_zeros
+            )
+        })
     }
 
     pub(super) fn base_bool(&mut self, operation: &Base) -> Option<Instruction<B>> {
-        match operation {
-            Base::Reshape(d) => {
-                let shape = d.out.shape.clone();
-                unary!(self, d.input, d.out, bool => Bool, move |x| B::bool_reshape(x, shape.clone()))
-            }
-            Base::Expand(d) => {
-                let shape = d.out.shape.clone();
-                unary!(self, d.input, d.out, bool => Bool, move |x| B::bool_expand(x, shape.clone()))
-            }
-            Base::SwapDims(d) => {
-                let (a, b) = (d.dim1, d.dim2);
-                unary!(self, d.input, d.out, bool => Bool, move |x| B::bool_swap_dims(x, a, b))
-            }
-            Base::Permute(d) => {
-                let axes = d.axes.clone();
-                unary!(self, d.input, d.out, bool => Bool, move |x| B::bool_permute(x, &axes))
-            }
-            Base::Flip(d) => {
-                let axes = d.axes.clone();
-                unary!(self, d.input, d.out, bool => Bool, move |x| B::bool_flip(x, &axes))
-            }
-            Base::Slice(d) => {
-                let ranges = d.ranges.clone();
-                unary!(self, d.tensor, d.out, bool => Bool, move |x| B::bool_slice(x, &ranges))
-            }
-            Base::RepeatDim(d) => {
-                let (dim, times) = (d.dim, d.times);
-                unary!(self, d.tensor, d.out, bool => Bool, move |x| B::bool_repeat_dim(x, dim, times))
-            }
-            Base::Cat(d) => {
-                let tensors: Vec<Operand> = d.tensors.iter().map(|tensor| self.read(tensor)).collect();
-                let (dim, out) = (d.dim, slot(&d.out));
-                Some(Box::new(move |frame| {
-                    let tensors = tensors.iter().map(|&tensor| frame.bool(tensor)).collect();
-                    frame.set(out, Value::Bool(B::bool_cat(tensors, dim)));
-                }))
-            }
-            _ => None,
-        }
+        movements!(
+            self, operation, bool => Bool,
+            bool_reshape bool_expand bool_swap_dims bool_permute bool_flip bool_slice bool_repeat_dim bool_cat
+        )
     }
 }

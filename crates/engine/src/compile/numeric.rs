@@ -6,87 +6,55 @@ use burn_ir::NumericOperationIr as Numeric;
 use super::{Compiler, Instruction, binary, create, slot, unary};
 use crate::frame::{Frame, Value};
 
-impl<B: Backend> Compiler<B> {
-    pub(super) fn numeric_float(&mut self, operation: &Numeric) -> Option<Instruction<B>> {
-        match operation {
-            Numeric::Add(d) => binary!(self, d.lhs, d.rhs, d.out, (float, float) => Float, B::float_add),
-            Numeric::Sub(d) => binary!(self, d.lhs, d.rhs, d.out, (float, float) => Float, B::float_sub),
-            Numeric::Mul(d) => binary!(self, d.lhs, d.rhs, d.out, (float, float) => Float, B::float_mul),
-            Numeric::Div(d) => binary!(self, d.lhs, d.rhs, d.out, (float, float) => Float, B::float_div),
-            Numeric::AddScalar(d) => {
+/// What floats and integers have in common: for each shape of operation, the operations with the functions of the
+/// backend.
+macro_rules! arithmetic {
+    (
+        $self:ident, $operation:ident, $from:ident => $to:ident,
+        binary { $($binary:ident $binary_fn:ident),* }
+        scalar { $($scalar:ident $scalar_fn:ident),* }
+        compare { $($compare:ident $compare_fn:ident),* }
+        unary { $($unary:ident $unary_fn:ident),* }
+        reduce { $($reduce:ident $reduce_fn:ident),* }
+        $clamp:ident $full:ident
+    ) => {
+        match $operation {
+            $(Numeric::$binary(d) => {
+                binary!($self, d.lhs, d.rhs, d.out, ($from, $from) => $to, B::$binary_fn)
+            })*
+            $(Numeric::$scalar(d) => {
                 let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_add_scalar(x, value.into()))
-            }
-            Numeric::SubScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_sub_scalar(x, value.into()))
-            }
-            Numeric::MulScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_mul_scalar(x, value.into()))
-            }
-            Numeric::DivScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_div_scalar(x, value.into()))
-            }
-            Numeric::ClampMin(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_clamp_min(x, value.into()))
-            }
-            Numeric::ClampMax(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_clamp_max(x, value.into()))
-            }
-            Numeric::PowiScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, float => Float, move |x| B::float_powi_scalar(x, value.into()))
-            }
-            Numeric::GreaterElem(d) => {
+                unary!($self, d.lhs, d.out, $from => $to, move |x| B::$scalar_fn(x, value.into()))
+            })*
+            $(Numeric::$compare(d) => {
                 let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, float => Bool, move |x| B::float_greater_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::GreaterEqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, float => Bool, move |x| B::float_greater_equal_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::LowerElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, float => Bool, move |x| B::float_lower_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::LowerEqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, float => Bool, move |x| B::float_lower_equal_elem(x, value.into(), dtype.into()))
-            }
+                let compare = move |x| B::$compare_fn(x, value.into(), dtype.into());
+                unary!($self, d.lhs, d.out, $from => Bool, compare)
+            })*
+            $(Numeric::$unary(d) => unary!($self, d.input, d.out, $from => $to, B::$unary_fn),)*
+            $(Numeric::$reduce(d) => {
+                let axis = d.axis;
+                unary!($self, d.input, d.out, $from => $to, move |x| B::$reduce_fn(x, axis))
+            })*
             Numeric::Clamp(d) => {
                 let (min, max) = (d.min, d.max);
-                unary!(self, d.tensor, d.out, float => Float, move |x| B::float_clamp(x, min.into(), max.into()))
-            }
-            Numeric::Abs(d) => unary!(self, d.input, d.out, float => Float, B::float_abs),
-            Numeric::Neg(d) => unary!(self, d.input, d.out, float => Float, B::float_neg),
-            Numeric::Sum(d) => unary!(self, d.input, d.out, float => Float, B::float_sum),
-            Numeric::Mean(d) => unary!(self, d.input, d.out, float => Float, B::float_mean),
-            Numeric::SumDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_sum_dim(x, axis))
-            }
-            Numeric::MeanDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_mean_dim(x, axis))
-            }
-            Numeric::MaxDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_max_dim(x, axis))
-            }
-            Numeric::MinDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, float => Float, move |x| B::float_min_dim(x, axis))
+                unary!($self, d.tensor, d.out, $from => $to, move |x| B::$clamp(x, min.into(), max.into()))
             }
             Numeric::Full(d) => {
                 let value = d.value;
-                create!(self, d.out, Float, move |s, device: &B::Device, t: DType| {
-                    B::float_full(s, value.into(), device, t.into())
-                })
+                let full = move |shape, device: &B::Device, dtype: DType| {
+                    B::$full(shape, value.into(), device, dtype.into())
+                };
+                create!($self, d.out, $to, full)
             }
+            _ => None,
+        }
+    };
+}
+
+impl<B: Backend> Compiler<B> {
+    pub(super) fn numeric_float(&mut self, operation: &Numeric) -> Option<Instruction<B>> {
+        match operation {
             Numeric::SumDims(d) => {
                 let axes = d.axes.clone();
                 unary!(self, d.input, d.out, float => Float, move |x| B::float_sum_dims(x, &axes))
@@ -97,91 +65,42 @@ impl<B: Backend> Compiler<B> {
                     B::float_pad(x, &padding, mode.clone().into())
                 })
             }
-            _ => None,
+            _ => arithmetic!(
+                self, operation, float => Float,
+                binary { Add float_add, Sub float_sub, Mul float_mul, Div float_div }
+                scalar {
+                    AddScalar float_add_scalar, SubScalar float_sub_scalar, MulScalar float_mul_scalar,
+                    DivScalar float_div_scalar, ClampMin float_clamp_min, ClampMax float_clamp_max,
+                    PowiScalar float_powi_scalar
+                }
+                compare {
+                    GreaterElem float_greater_elem, GreaterEqualElem float_greater_equal_elem, LowerElem
+                    float_lower_elem, LowerEqualElem float_lower_equal_elem
+                }
+                unary { Abs float_abs, Neg float_neg, Sum float_sum, Mean float_mean }
+                reduce {
+                    SumDim float_sum_dim, MeanDim float_mean_dim, MaxDim float_max_dim, MinDim float_min_dim
+                }
+                float_clamp float_full
+            ),
         }
     }
 
     pub(super) fn numeric_int(&mut self, operation: &Numeric) -> Option<Instruction<B>> {
-        match operation {
-            Numeric::Add(d) => binary!(self, d.lhs, d.rhs, d.out, (int, int) => Int, B::int_add),
-            Numeric::Sub(d) => binary!(self, d.lhs, d.rhs, d.out, (int, int) => Int, B::int_sub),
-            Numeric::Mul(d) => binary!(self, d.lhs, d.rhs, d.out, (int, int) => Int, B::int_mul),
-            Numeric::Div(d) => binary!(self, d.lhs, d.rhs, d.out, (int, int) => Int, B::int_div),
-            Numeric::AddScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_add_scalar(x, value.into()))
+        arithmetic!(
+            self, operation, int => Int,
+            binary { Add int_add, Sub int_sub, Mul int_mul, Div int_div }
+            scalar {
+                AddScalar int_add_scalar, SubScalar int_sub_scalar, MulScalar int_mul_scalar, DivScalar
+                int_div_scalar, ClampMin int_clamp_min, ClampMax int_clamp_max, PowiScalar int_powi_scalar
             }
-            Numeric::SubScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_sub_scalar(x, value.into()))
+            compare {
+                GreaterElem int_greater_elem, GreaterEqualElem int_greater_equal_elem, LowerElem
+                int_lower_elem, LowerEqualElem int_lower_equal_elem
             }
-            Numeric::MulScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_mul_scalar(x, value.into()))
-            }
-            Numeric::DivScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_div_scalar(x, value.into()))
-            }
-            Numeric::ClampMin(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_clamp_min(x, value.into()))
-            }
-            Numeric::ClampMax(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_clamp_max(x, value.into()))
-            }
-            Numeric::PowiScalar(d) => {
-                let value = d.rhs;
-                unary!(self, d.lhs, d.out, int => Int, move |x| B::int_powi_scalar(x, value.into()))
-            }
-            Numeric::GreaterElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, int => Bool, move |x| B::int_greater_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::GreaterEqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, int => Bool, move |x| B::int_greater_equal_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::LowerElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, int => Bool, move |x| B::int_lower_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::LowerEqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
-                unary!(self, d.lhs, d.out, int => Bool, move |x| B::int_lower_equal_elem(x, value.into(), dtype.into()))
-            }
-            Numeric::Clamp(d) => {
-                let (min, max) = (d.min, d.max);
-                unary!(self, d.tensor, d.out, int => Int, move |x| B::int_clamp(x, min.into(), max.into()))
-            }
-            Numeric::Abs(d) => unary!(self, d.input, d.out, int => Int, B::int_abs),
-            Numeric::Neg(d) => unary!(self, d.input, d.out, int => Int, B::int_neg),
-            Numeric::Sum(d) => unary!(self, d.input, d.out, int => Int, B::int_sum),
-            Numeric::Mean(d) => unary!(self, d.input, d.out, int => Int, B::int_mean),
-            Numeric::SumDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_sum_dim(x, axis))
-            }
-            Numeric::MeanDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_mean_dim(x, axis))
-            }
-            Numeric::MaxDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_max_dim(x, axis))
-            }
-            Numeric::MinDim(d) => {
-                let axis = d.axis;
-                unary!(self, d.input, d.out, int => Int, move |x| B::int_min_dim(x, axis))
-            }
-            Numeric::Full(d) => {
-                let value = d.value;
-                create!(self, d.out, Int, move |s, device: &B::Device, t: DType| {
-                    B::int_full(s, value.into(), device, t.into())
-                })
-            }
-            _ => None,
-        }
+            unary { Abs int_abs, Neg int_neg, Sum int_sum, Mean int_mean }
+            reduce { SumDim int_sum_dim, MeanDim int_mean_dim, MaxDim int_max_dim, MinDim int_min_dim }
+            int_clamp int_full
+        )
     }
 }
