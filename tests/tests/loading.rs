@@ -80,7 +80,7 @@ fn an_unknown_name_suggests_the_nearest() {
     let none = Map::new();
     check(
         plugins().sampler("eso", &none).err(),
-        "no sampler is called `eso`; did you mean `eos`?; there are eos",
+        "no sampler is called `eso`; did you mean `eos`? known: eos",
     );
     check(plugins().sampler("smte", &none).err(), "no sampler is called `smte`; did you mean `smote`?");
     check(plugins().sampler("resnet", &none).err(), "no sampler is called `resnet`; there are eos");

@@ -233,7 +233,10 @@ fn wrong_configuration_is_told_with_its_place() {
         &["sampler.plugin=eos", "sampler.k_neighbours=3"],
         &["k_neighbours", "did you mean `k_neighbors`?"],
     );
-    refuse(&["sampler.k_neighbors=many"], &["sampler.k_neighbors", "invalid type: string", "expected usize"]);
+    refuse(
+        &["sampler.k_neighbors=many"],
+        &["sampler.k_neighbors", "invalid type: string", "expected a whole number"],
+    );
     refuse(&["sampler.k_neighbors=0"], &["--set sampler.k_neighbors=0", "must be at least 1"]);
     refuse(&["backbone.depth=9"], &["--set backbone.depth=9", "is not 6n + 2"]);
     refuse(&["train.epoch=3"], &["train.epoch", "did you mean `epochs`?"]);

@@ -72,7 +72,10 @@ fn read(name: &str) -> Result<Study, Error> {
         true => Path::new(name).to_owned(),
         false => workspace::config_folder().join("studies").join(format!("{name}.toml")),
     };
-    let text = fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
+    let text = fs::read_to_string(&path).map_err(|source| Error::Study {
+        path: path.clone(),
+        message: format!("it cannot be read: {source}"),
+    })?;
     let study: Study = toml::from_str(&text)
         .map_err(|error| Error::Study { path: path.clone(), message: error.to_string() })?;
     if study.seeds.is_empty() || study.variant.is_empty() {

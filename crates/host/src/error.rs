@@ -9,9 +9,8 @@ use crate::{FileProblem, Kind};
 pub enum HostError {
     /// No library of that name.
     #[error(
-        "no {kind} is called `{name}`{}; there {} {}; searched in {}",
-        nearest.as_ref().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default(),
-        if known.len() == 1 { "is" } else { "are" },
+        "no {kind} is called `{name}`{}known: {}; searched in {}",
+        nearest.as_ref().map_or("; ".into(), |n| format!("; did you mean `{n}`? ")),
         if known.is_empty() { "none".to_owned() } else { known.join(", ") },
         searched.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
     )]

@@ -50,8 +50,20 @@ pub(crate) fn parse<T: Options>(json: &str) -> Result<T, Error> {
         let message = error.into_inner().to_string();
         // The place is one in the JSON that crosses the boundary, not one in the user's file.
         let message = message.split(" at line ").next().unwrap_or_default();
-        Error::option(option.trim_start_matches('.'), message)
+        Error::option(option.trim_start_matches('.'), in_words(message))
     })
+}
+
+/// serde names the types that it expects as Rust does; the user of an option need not know Rust.
+fn in_words(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once("expected ") else { return message.into() };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        other => other,
+    };
+    format!("{before}expected {expected}")
 }
 
 /// The JSON schema of options, with their defaults.
@@ -67,4 +79,30 @@ pub(crate) fn schema<T: Options>() -> serde_json::Value {
         }
     }
     schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Default, Serialize, serde::Deserialize, JsonSchema)]
+    #[serde(default, deny_unknown_fields)]
+    struct Example {
+        count: usize,
+        share: f32,
+    }
+
+    #[test]
+    fn an_error_names_the_option_in_plain_words() {
+        let check = |json: &str, option: &str, message: &str| {
+            let expected = Error::option(option, message);
+            assert_eq!(parse::<Example>(json).unwrap_err(), expected);
+        };
+        let text = "invalid type: string \"x\", expected ";
+        check(r#"{"count": "x"}"#, "count", &format!("{text}a whole number of at least 0"));
+        check(r#"{"share": "x"}"#, "share", &format!("{text}a number"));
+        let unknown = parse::<Example>(r#"{"shares": 1}"#).unwrap_err().to_string();
+        assert!(unknown.contains("unknown field `shares`"), "{unknown}");
+        assert_eq!(schema::<Example>()["properties"]["count"]["default"], 0);
+    }
 }

@@ -29,8 +29,8 @@ fn each_layer_overrides_those_below() {
         &[],
         &[],
         epochs,
-        json!(30),
-        &format!("built-in defaults, line {}", default_line("epochs = 30")),
+        json!(default_epochs()),
+        &format!("built-in defaults, line {}", default_line(&format!("epochs = {}", default_epochs()))),
     );
     check(photos, &[], &[], epochs, json!(7), "/data/photos.toml:5");
     check(five, &[], &[], epochs, json!(5), "/experiments/x.toml:2");
@@ -113,6 +113,12 @@ fn another_plugin_starts_its_table_anew() {
 fn the_experiment_gives_the_name_and_tables_have_no_origin() {
     let resolved = resolve_x("", &[], &[]).unwrap();
     assert_eq!((resolved.name.as_str(), resolved.origin("train")), ("x", None));
+}
+
+/// As the defaults say: the first `epochs` there are those of `[train]`.
+fn default_epochs() -> u64 {
+    let value = crate::DEFAULTS.lines().find_map(|line| line.strip_prefix("epochs = ")).unwrap();
+    value.parse().unwrap()
 }
 
 fn default_line(text: &str) -> usize {
