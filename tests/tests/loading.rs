@@ -83,7 +83,7 @@ fn an_unknown_name_suggests_the_nearest() {
         "no sampler is called `eso`; did you mean `eos`? known: eos",
     );
     check(plugins().sampler("smte", &none).err(), "no sampler is called `smte`; did you mean `smote`?");
-    check(plugins().sampler("resnet", &none).err(), "no sampler is called `resnet`; there are eos");
+    check(plugins().sampler("resnet", &none).err(), "no sampler is called `resnet`; known: eos");
     check(plugins().backbone("resnt", &none).err(), "no backbone is called `resnt`; did you mean `resnet`?");
     check(plugins().backend("tpu", &none).err(), "no backend is called `tpu`");
 }

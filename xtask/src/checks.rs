@@ -5,7 +5,7 @@ use crate::{cli::PassOn, error::Error, plugins, tidy as rules, workspace};
 /// `test`: builds the plugins and runs every test of the workspace's default members.
 pub fn test(options: &PassOn) -> Result<(), Error> {
     plugins::build()?;
-    let mut arguments = vec!["test"];
+    let mut arguments = vec!["test", "--no-fail-fast"];
     arguments.extend(options.arguments.iter().map(String::as_str));
     workspace::cargo(&arguments, &[])
 }
