@@ -96,7 +96,7 @@ fn what_cannot_be_trained_or_decoded_says_so() {
         recording.output("y", &(x * scale.factor.val().unsqueeze()));
     });
     let mut session = session();
-    let number = session.load(&[plain.clone()]).unwrap();
+    let number = session.load(std::slice::from_ref(&plain)).unwrap();
     let x = [0.0; 6];
     let input = [TensorView { name: "x", shape: &[3, 2], data: TensorData::F32(&x) }];
     assert!(matches!(session.step(number, &input, 0.1), Err(EngineError::NoLoss { .. })));

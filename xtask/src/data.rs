@@ -13,7 +13,7 @@ use crate::{
 
 /// `data list`.
 pub fn list() -> Result<(), Error> {
-    println!("{:<20}{:>9}{:>8}{:>9}  {:<12}{}", "data set", "training", "test", "classes", "image", "folder");
+    println!("{:<20}{:>9}{:>8}{:>9}  {:<12}folder", "data set", "training", "test", "classes", "image");
     for name in data_sets(&workspace::config_folder())? {
         match find(&name) {
             Ok((folder, train, test)) => println!(

@@ -19,17 +19,14 @@ pub enum Error {
         /// Where it is named.
         origin: String,
         /// What is wrong with it.
-        source: HostError,
+        source: Box<HostError>,
     },
-    /// A plugin cannot be had.
-    #[error(transparent)]
-    Host(#[from] HostError),
     /// The run failed.
     #[error(transparent)]
-    Pipeline(#[from] PipelineError),
+    Pipeline(Box<PipelineError>),
     /// Data cannot be read or written.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Data(Box<DataError>),
     /// Data cannot be packed as asked.
     #[error("data pack: {0}")]
     Pack(String),
@@ -74,14 +71,24 @@ impl From<ConfigError> for Error {
     }
 }
 
+impl From<PipelineError> for Error {
+    fn from(error: PipelineError) -> Self {
+        Self::Pipeline(Box::new(error))
+    }
+}
+
+impl From<DataError> for Error {
+    fn from(error: DataError) -> Self {
+        Self::Data(Box::new(error))
+    }
+}
+
 impl Error {
     /// The exit code for scripts.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Error::Config(_) | Error::Plugin { .. } | Error::Study { .. } => exit::CONFIGURATION,
-            Error::Pipeline(PipelineError::Cancelled | PipelineError::Host(HostError::Cancelled)) => {
-                exit::INTERRUPTED
-            }
+            Error::Pipeline(error) if error.is_cancelled() => exit::INTERRUPTED,
             _ => exit::FAILED,
         })
     }

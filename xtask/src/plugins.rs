@@ -80,7 +80,7 @@ fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
         source => {
             let key = format!("{kind}.plugin");
             let origin = resolved.origin(&key).map_or(key, |origin| origin.to_string());
-            Error::Plugin { origin, source }
+            Error::Plugin { origin, source: Box::new(source) }
         }
     }
 }
@@ -88,7 +88,7 @@ fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
 /// `plugin list`.
 pub fn list(options: &PluginOptions) -> Result<(), Error> {
     let host = host(options)?;
-    println!("{:<10}{:<18}{:<10}{}", "kind", "plugin", "version", "what it does");
+    println!("{:<10}{:<18}{:<10}what it does", "kind", "plugin", "version");
     for found in host.list() {
         match host.manifest(&found) {
             Ok(manifest) => {

@@ -32,8 +32,11 @@ struct Variant {
     set: Vec<String>,
 }
 
+/// One number of the scores.
+type Score = fn(&Scores) -> f64;
+
 /// The scores that a study compares.
-const SCORES: [(&str, fn(&Scores) -> f64); 4] =
+const SCORES: [(&str, Score); 4] =
     [("bac", |s| s.bac), ("fm", |s| s.fm), ("gmean", |s| s.gmean), ("worst_recall", |s| s.worst_recall)];
 
 /// `study`.
@@ -131,6 +134,6 @@ fn document(study: &Study, baselines: &[Scores], rows: &[(&str, &Vec<Scores>)]) 
     })
 }
 
-fn changes(baselines: &[Scores], results: &[Scores], score: fn(&Scores) -> f64) -> Vec<f64> {
+fn changes(baselines: &[Scores], results: &[Scores], score: Score) -> Vec<f64> {
     results.iter().zip(baselines).map(|(result, baseline)| score(result) - score(baseline)).collect()
 }

@@ -143,3 +143,10 @@ pub enum PipelineError {
     #[error("stopped at your request; nothing of this run was kept")]
     Cancelled,
 }
+
+impl PipelineError {
+    /// Whether the user has asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Host(HostError::Cancelled))
+    }
+}

@@ -4,12 +4,15 @@ use expanse_metrics::Scores;
 
 use crate::Metrics;
 
+/// One number of the scores.
+type Score = fn(&Scores) -> f64;
+
 /// The result as a table: the scores of both models, then recall and gap by class.
 pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> String {
     let Metrics { baseline, three_phase, gap, seconds } = metrics;
     let mut text = String::new();
     let _ = writeln!(text, "{:<26}{:>10}{:>13}{:>9}", "on the test set", "baseline", "three-phase", "change");
-    let rows: [(&str, fn(&Scores) -> f64); 8] = [
+    let rows: [(&str, Score); 8] = [
         ("accuracy", |s| s.accuracy),
         ("balanced accuracy (BAC)", |s| s.bac),
         ("G-mean", |s| s.gmean),

@@ -60,9 +60,9 @@ impl<B: Backend> Compiler<B> {
                 unary!(self, d.input, d.out, float => Float, move |x| B::float_sum_dims(x, &axes))
             }
             Numeric::Pad(d) => {
-                let (padding, mode) = (d.padding.clone(), d.mode.clone());
+                let (padding, mode) = (d.padding.clone(), d.mode);
                 unary!(self, d.input, d.out, float => Float, move |x| {
-                    B::float_pad(x, &padding, mode.clone().into())
+                    B::float_pad(x, &padding, mode.into())
                 })
             }
             _ => arithmetic!(
