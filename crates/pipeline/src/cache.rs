@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::{Components, PipelineError, Prepared, observer::Event, run::Spec, store::write_whole};
 
+/// To be raised when phase 1 computes something else from the same dependencies.
+const FORMAT: u32 = 1;
+
 /// What phase 1 leaves.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trained {
@@ -32,7 +35,8 @@ pub(crate) fn depends_on(spec: &Spec<'_>, data: &Prepared, components: &Componen
     let experiment = spec.experiment;
     let identity = |stage: &str| components.identities.get(stage);
     json!({
-        "format": 1,
+        "format": FORMAT,
+        "expanse": env!("CARGO_PKG_VERSION"),
         "seed": experiment.seed,
         "train_images": data.train.sha256(),
         "validation_images": data.validation.sha256(),
