@@ -132,11 +132,18 @@ fn assert_refused(path: &Path, message: &str) {
 }
 
 #[test]
-fn a_library_whose_file_is_called_otherwise_is_not_found_by_that_name() {
+fn a_library_whose_file_is_called_otherwise_is_found_by_what_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(found(Kind::Sampler, "random").path, folder.path().join(file_name("sampler_other"))).unwrap();
     let host = Host::new(vec![folder.path().into()]);
-    assert!(matches!(host.sampler("other", &Map::new()), Err(HostError::NotFound { .. })));
+    let error = host.sampler("other", &Map::new()).err().unwrap().to_string();
+    assert!(error.contains("it holds no `other`; it holds random"), "{error}");
+    host.sampler("random", &Map::new()).unwrap();
+    // A library stays of the kind that it was opened for.
+    let error = host.head(&folder.path().join(file_name("sampler_other")).display().to_string(), &Map::new());
+    assert!(
+        error.err().unwrap().to_string().contains("this is a plugin of kind `sampler`, and a head is needed")
+    );
     host.sampler(folder.path().join(file_name("sampler_other")).to_str().unwrap(), &Map::new()).unwrap();
 }
 
@@ -154,6 +161,8 @@ fn a_panic_is_one_clear_error_and_the_host_goes_on() {
 
     let error = misbehaving("panic-when-opened").err().unwrap().to_string();
     assert_in_order(&error, &["panicked at ", ": panicking while being opened, as asked"]);
+    // Dropping an instance runs code of the plugin, too; the process goes on.
+    drop(misbehaving("panic-when-dropped").unwrap());
     let error = data.resample(&*misbehaving("panic-in-thread").unwrap(), &[1, 1, 1], 0).unwrap_err();
     let parts = ["panicked at ", "src/lib.rs:", ": panicking in a thread, as asked"];
     assert_in_order(&error.to_string(), &parts);

@@ -2,7 +2,7 @@
 
 use crate::{cli::PassOn, error::Error, plugins, tidy as rules, workspace};
 
-/// `test`: builds the plugins and runs every test of the workspace's default members.
+/// `test`: builds the workspace and runs every test of it.
 pub fn test(options: &PassOn) -> Result<(), Error> {
     plugins::build()?;
     let mut arguments = vec!["test", "--no-fail-fast"];

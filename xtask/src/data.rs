@@ -64,10 +64,11 @@ pub fn pack(options: &PackOptions) -> Result<(), Error> {
 fn find(name: &str) -> Result<(std::path::PathBuf, ImageSet, ImageSet), Error> {
     let source = Source { experiment: DEFAULT_EXPERIMENT.into(), set: vec![format!("data.set={name}")] };
     let data = show::resolved(&source, &[])?.experiment.data;
+    let unusable = |message| Error::DataSet { name: name.into(), message };
     let bases: Vec<_> = std::iter::once(workspace::root()).chain(standard_bases()).collect();
     let folder = search(Path::new(&data.folder), &bases)
-        .ok_or_else(|| Error::Pack(format!("folder `{}` is nowhere", data.folder)))?;
-    let format = data.format.parse().map_err(|error| Error::Pack(format!("{error}")))?;
+        .ok_or_else(|| unusable(format!("folder `{}` is not there", data.folder)))?;
+    let format = data.format.parse().map_err(|error| unusable(format!("{error}")))?;
     let classes = Some(data.classes.as_slice()).filter(|names| !names.is_empty());
     let set = load(format, &folder, classes)?;
     Ok((folder, set.train, set.test))

@@ -20,8 +20,8 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
     Ok(Host::new(search_path(&options.plugin_path)))
 }
 
-/// Builds all default members of the workspace at once, so that cargo always settles on the same features of what
-/// they share and compiles it once. What is heavy to build is left out of `default-members`.
+/// Builds the whole workspace at once, so that cargo always settles on the same features of what its members share
+/// and compiles it once.
 pub fn build() -> Result<(), Error> {
     workspace::cargo(&["build"], &[])
 }

@@ -51,6 +51,7 @@ fn limit_rayon(threads: usize) {
 pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Prepared, PathBuf), Error> {
     let experiment = &resolved.experiment;
     let progress = Progress::new(quiet);
+    let made_by = machine::made_by(machine::threads(experiment.threads));
     let components = plugins::open(resolved, host)?;
     let data = prepare(experiment, &workspace::root())?;
     // A relative folder is one below the workspace, wherever the command is called.
@@ -77,7 +78,7 @@ pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Pr
     let provenance = Provenance {
         config: resolved.to_toml(),
         origins: serde_json::Value::Object(origins.collect()),
-        made_by: machine::made_by(machine::threads(experiment.threads)),
+        made_by,
         events: progress.events(),
     };
     let folder = save(folder, &outcome, &data, &components, &provenance)?;

@@ -1,8 +1,8 @@
 use std::{fmt::Write, fs, path::Path};
 
 use expanse_metrics::Scores;
-use expanse_report::{Interval, interval};
-use serde::Deserialize;
+use expanse_report::{Interval, Metrics, interval};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,8 +46,7 @@ pub fn command(options: &StudyOptions, quiet: bool) -> Result<(), Error> {
     run::begin(&show::resolved(&first, &[])?);
     let host = plugins::host(&options.plugins)?;
     // Seeds outermost: the variants of a seed share its phase 1.
-    let mut baselines: Vec<Scores> = Vec::new();
-    let mut results: Vec<Vec<Scores>> = study.variant.iter().map(|_| Vec::new()).collect();
+    let mut results: Vec<Vec<Pair>> = study.variant.iter().map(|_| Vec::new()).collect();
     for &seed in &study.seeds {
         for (variant, results) in study.variant.iter().zip(&mut results) {
             if !quiet {
@@ -55,17 +54,15 @@ pub fn command(options: &StudyOptions, quiet: bool) -> Result<(), Error> {
             }
             let resolved = show::resolved(&source(&study, options, &variant.set, seed), &[])?;
             let (outcome, _, _) = run::run(&resolved, &host, quiet)?;
-            results.push(outcome.metrics.three_phase);
-            if baselines.len() < results.len() {
-                baselines.push(outcome.metrics.baseline);
-            }
+            let Metrics { baseline, three_phase, .. } = outcome.metrics;
+            results.push(Pair { baseline, three_phase });
         }
     }
     let names = study.variant.iter().map(|variant| variant.name.as_str());
     let rows: Vec<_> = names.zip(&results).collect();
     match options.format {
-        Format::Table => print!("{}", markdown(&baselines, &rows)),
-        Format::Json => println!("{}", serde_json::to_string_pretty(&document(&study, &baselines, &rows))?),
+        Format::Table => print!("{}", markdown(&rows)),
+        Format::Json => println!("{}", serde_json::to_string_pretty(&document(&study, &rows))?),
     }
     Ok(())
 }
@@ -94,46 +91,57 @@ fn source(study: &Study, options: &StudyOptions, variant: &[String], seed: u64) 
     Source { experiment: study.experiment.clone(), set }
 }
 
-/// Score by score: the mean over seeds with its 95 % interval, and the paired change against phase 1.
-fn markdown(baselines: &[Scores], rows: &[(&str, &Vec<Scores>)]) -> String {
+/// Both models of one run.
+#[derive(Serialize)]
+struct Pair {
+    baseline: Scores,
+    three_phase: Scores,
+}
+
+/// Score by score: the mean over seeds with its 95 % interval, and the paired change against the run's own phase 1.
+fn markdown(rows: &[(&str, &Vec<Pair>)]) -> String {
+    let seeds = rows.first().map_or(0, |(_, pairs)| pairs.len());
     let mut text = format!(
-        "{} seeds, mean ± half of the 95 % interval; in brackets the paired change\n\n|",
-        baselines.len()
+        "{seeds} seeds, mean ± half of the 95 % interval; in brackets the paired change against phase 1\n\n| |"
     );
-    for (name, _) in std::iter::once(&("", SCORES[0].1)).chain(&SCORES) {
+    for (name, _) in SCORES {
         let _ = write!(text, " {name} |");
     }
-    text.push_str("\n|---|---|---|---|---|\n| phase 1 |");
-    for (_, score) in SCORES {
-        let Interval { mean, half_width } = interval(&baselines.iter().map(score).collect::<Vec<_>>());
-        let _ = write!(text, " {mean:.4} ± {half_width:.4} |");
-    }
-    for (name, results) in rows {
+    text.push_str("\n|---|---|---|---|---|");
+    let mut phase1: Option<&Vec<Pair>> = None;
+    for (name, pairs) in rows {
+        // Variants that share phase 1 share its row.
+        let shared =
+            phase1.is_some_and(|known| known.iter().zip(*pairs).all(|(a, b)| a.baseline == b.baseline));
+        if !shared {
+            let _ = write!(text, "\n| phase 1 of {name} |");
+            for (_, score) in SCORES {
+                let Interval { mean, half_width } = over(pairs, |pair| score(&pair.baseline));
+                let _ = write!(text, " {mean:.4} ± {half_width:.4} |");
+            }
+            phase1 = Some(pairs);
+        }
         let _ = write!(text, "\n| {name} |");
         for (_, score) in SCORES {
-            let Interval { mean, half_width } = interval(&results.iter().map(score).collect::<Vec<_>>());
-            let change = interval(&changes(baselines, results, score));
-            let _ = write!(
-                text,
-                " {mean:.4} ± {half_width:.4} ({:+.4} ± {:.4}) |",
-                change.mean, change.half_width
-            );
+            let Interval { mean, half_width } = over(pairs, |pair| score(&pair.three_phase));
+            let change = over(pairs, |pair| score(&pair.three_phase) - score(&pair.baseline));
+            let (by, half) = (change.mean, change.half_width);
+            let _ = write!(text, " {mean:.4} ± {half_width:.4} ({by:+.4} ± {half:.4}) |");
         }
     }
     text.push('\n');
     text
 }
 
-fn document(study: &Study, baselines: &[Scores], rows: &[(&str, &Vec<Scores>)]) -> Value {
-    let variants = rows.iter().map(|(name, scores)| json!({ "name": name, "three_phase": scores }));
+fn over(pairs: &[Pair], number: impl Fn(&Pair) -> f64) -> Interval {
+    interval(&pairs.iter().map(number).collect::<Vec<_>>())
+}
+
+fn document(study: &Study, rows: &[(&str, &Vec<Pair>)]) -> Value {
+    let variants = rows.iter().map(|(name, runs)| json!({ "name": name, "runs": runs }));
     json!({
         "experiment": study.experiment,
         "seeds": study.seeds,
-        "baseline": baselines,
         "variants": variants.collect::<Vec<_>>(),
     })
-}
-
-fn changes(baselines: &[Scores], results: &[Scores], score: Score) -> Vec<f64> {
-    results.iter().zip(baselines).map(|(result, baseline)| score(result) - score(baseline)).collect()
 }

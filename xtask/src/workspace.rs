@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use expanse_pipeline::PipelineError;
+
 use crate::error::Error;
 
 /// The root of the workspace.
@@ -26,7 +28,7 @@ pub fn build_folder() -> Option<PathBuf> {
     Some(if folder.ends_with("deps") { folder.parent()?.to_owned() } else { folder })
 }
 
-/// Calls cargo in the workspace; `quiet` keeps its output for the case that it fails.
+/// Calls cargo in the workspace.
 pub fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Error> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(arguments).envs(variables.iter().copied());
@@ -36,5 +38,8 @@ pub fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Error
     }
     let shown = || format!("cargo {}", arguments.join(" "));
     let status = command.status().map_err(|source| Error::File { path: "cargo".into(), source })?;
+    if expanse_host::cancelled() {
+        return Err(PipelineError::Cancelled.into());
+    }
     if status.success() { Ok(()) } else { Err(Error::Command { command: shown(), code: status.code() }) }
 }

@@ -260,7 +260,7 @@ fn slot(tensor: &TensorIr) -> usize {
     tensor.id.value() as usize
 }
 
-/// The name of an operation as burn-ir writes it, such as `Module(ConvTranspose2d)`.
+/// The name of an operation as burn-ir writes it, such as `Module::ConvTranspose2d`.
 fn name(operation: &OperationIr) -> String {
     let text = format!("{operation:?}");
     let words: Vec<&str> = text

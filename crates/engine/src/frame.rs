@@ -46,8 +46,11 @@ impl<B: Backend> Frame<B> {
         self.values[slot] = Some(value);
     }
 
-    /// Takes a tensor that is set: linking has checked that every slot is written before it is read, and
-    /// compilation that it is read as what it was written.
+    /// Takes a tensor that is set: linking has checked that every slot is written before it is read.
+    ///
+    /// # Panics
+    ///
+    /// If it holds another kind of values: the program's header and its graph contradict each other.
     pub fn float(&mut self, operand: Operand) -> FloatTensor<B> {
         match self.take(operand) {
             Value::Float(tensor) => tensor,

@@ -26,6 +26,16 @@ pub enum HostError {
         /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
+    /// A library holds no plugin of that name.
+    #[error("{}: it holds no `{name}`; it holds {}; use one of those names", path.display(), members.join(", "))]
+    NoMember {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+        /// What it holds.
+        members: Vec<String>,
+    },
     /// A file is not a plugin that can be loaded here.
     #[error("{}: {problem}", path.display())]
     File {
@@ -116,7 +126,7 @@ pub enum HostError {
         cols: usize,
     },
     /// The user asked to stop.
-    #[error("stopped")]
+    #[error("stopped at your request")]
     Cancelled,
     /// A plugin answers with an error.
     #[error("{kind} `{name}`: {message}")]

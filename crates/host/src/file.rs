@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use sha2::{Digest, Sha256};
+
 /// Why a file cannot be a plugin for this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
@@ -31,9 +33,11 @@ pub enum FileProblem {
     },
 }
 
-/// Checks what can be checked without opening the library.
-pub(crate) fn check(path: &Path) -> Result<(), FileProblem> {
-    check_bytes(&fs::read(path)?)
+/// Checks what can be checked without opening the library; answers the SHA-256 of the file, in hexadecimal.
+pub(crate) fn check(path: &Path) -> Result<String, FileProblem> {
+    let bytes = fs::read(path)?;
+    check_bytes(&bytes)?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(target_os = "linux")]

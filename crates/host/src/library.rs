@@ -20,7 +20,10 @@ use crate::{HostError, Kind, file, services};
 
 /// A library that is open and will stay so.
 pub(crate) struct Library {
+    pub kind: Kind,
     pub manifest: Manifest,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
     root: Root,
 }
 
@@ -35,6 +38,7 @@ enum Root {
 impl Library {
     /// Checks and opens a library of a kind, reads its manifest and hands it the host's services.
     pub fn open(path: &Path, kind: Kind) -> Result<Self, HostError> {
+        let sha256 = file::check(path).map_err(|problem| HostError::File { path: path.into(), problem })?;
         let header = header(path, kind)?;
         let root = match kind {
             Kind::Backbone => Root::Backbone(module(path, header)?),
@@ -56,7 +60,7 @@ impl Library {
             return Err(HostError::Dialect { path: path.into(), found, expected: DIALECT.into() });
         }
         init(services::services()).into_result().map_err(failed)?;
-        Ok(Self { manifest, root })
+        Ok(Self { kind, manifest, sha256, root })
     }
 
     pub fn open_recorder(&self, name: &str, options: &str) -> Result<RecorderBox, PluginError> {
@@ -107,19 +111,18 @@ fn other_kind() -> PluginError {
 
 /// Opens the file and finds the header of its root module.
 fn header(path: &Path, kind: Kind) -> Result<&'static LibHeader, HostError> {
-    file::check(path).map_err(|problem| HostError::File { path: path.into(), problem })?;
     // SAFETY: opening runs the constructors of the library; the user has placed it in the search path or named
     // it, which is all the trust that running native code can rest on.
     let library = unsafe { open(path) }
         .map_err(|error| HostError::Open { path: path.into(), message: error.to_string() })?;
+    // Its constructors have run and may have started anything: it stays, even if it turns out to be no plugin.
+    let library = std::mem::ManuallyDrop::new(library);
     // SAFETY: the name belongs to abi_stable, which exports a `LibHeader` under it; a reference to it begins
     // with the header that `upgrade` compares before anything else is read.
     let symbol = unsafe { library.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
     let Ok(header) = symbol.map(|symbol| *symbol) else {
         return Err(HostError::NoPlugin { path: path.into(), kind });
     };
-    // The root module lives as long as the process, so its library does, too.
-    std::mem::forget(library);
     let header = header.upgrade().map_err(|error| layout(path, "unknown", error.to_string()))?;
     let found = header.root_mod_consts().name();
     if found.as_str() != kind.name() {

@@ -8,7 +8,6 @@ use std::{
 
 use expanse_abi::{Manifest, PluginEntry};
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::{Backbone, Backend, Head, HostError, Kind, Loss, Sampler, library::Library, objects};
 
@@ -87,14 +86,11 @@ impl Host {
         Ok(Box::new(objects::Backend { plugin: plugin.named(), object }))
     }
 
-    /// Where a plugin's library lies, its version and the SHA-256 of its bytes.
+    /// Where a plugin's library lies, its version and the SHA-256 of the file when it was opened.
     pub fn identify(&self, kind: Kind, name: &str) -> Result<(PathBuf, String, String), HostError> {
         let path = self.locate(kind, name)?;
         let library = self.library(kind, &path)?;
-        let bytes =
-            fs::read(&path).map_err(|error| HostError::File { path: path.clone(), problem: error.into() })?;
-        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok((path, library.manifest.version.clone(), hash))
+        Ok((path, library.manifest.version.clone(), library.sha256.clone()))
     }
 
     fn find(&self, kind: Kind, name: &str, options: &Map<String, Value>) -> Result<Plugin, HostError> {
@@ -105,7 +101,10 @@ impl Host {
             Some(entry) => entry,
             // A file named by its path holds one plugin whose name need not be known.
             None if is_path(name) && plugins.len() == 1 => &plugins[0],
-            None => return Err(self.not_found(kind, name)),
+            None => {
+                let members = plugins.iter().map(|entry| entry.name.clone()).collect();
+                return Err(HostError::NoMember { path, name: name.into(), members });
+            }
         };
         let plugin =
             Plugin { kind, entry: entry.clone(), library: library.clone(), options: options.clone() };
@@ -117,8 +116,18 @@ impl Host {
         if is_path(name) {
             return Ok(PathBuf::from(name));
         }
-        let found = self.list().into_iter().find(|found| found.kind == kind && found.name == name);
-        found.map(|found| found.path).ok_or_else(|| self.not_found(kind, name))
+        let mut libraries = self.list();
+        libraries.retain(|found| found.kind == kind);
+        if let Some(found) = libraries.iter().find(|found| found.name == name) {
+            return Ok(found.path.clone());
+        }
+        // A library may hold a family, under names that its file does not tell.
+        let holds = |found: &&Found| {
+            let manifest = self.manifest(found);
+            manifest.is_ok_and(|manifest| manifest.plugins.iter().any(|entry| entry.name == name))
+        };
+        let found = libraries.iter().find(holds);
+        found.map(|found| found.path.clone()).ok_or_else(|| self.not_found(kind, name))
     }
 
     fn not_found(&self, kind: Kind, name: &str) -> HostError {
@@ -138,6 +147,10 @@ impl Host {
             .map_err(|error| HostError::File { path: path.into(), problem: error.into() })?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(library) = open.get(&path) {
+            if library.kind != kind {
+                let found = library.kind.name().into();
+                return Err(HostError::OtherKind { path, found, kind });
+            }
             return Ok(library.clone());
         }
         let library = Arc::new(Library::open(&path, kind)?);

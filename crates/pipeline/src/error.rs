@@ -140,7 +140,7 @@ pub enum PipelineError {
     #[error("the embeddings cannot be written: {0}")]
     Embeddings(#[from] safetensors::SafeTensorError),
     /// The user asked to stop.
-    #[error("stopped at your request; nothing of this run was kept")]
+    #[error("stopped at your request; this run has left no folder")]
     Cancelled,
 }
 

@@ -9,7 +9,7 @@ use crate::{PipelineError, model::Parts};
 /// Samples of each class that a rehearsed sampler gets at most.
 const REHEARSED_SAMPLES: u64 = 500;
 
-/// Records the whole model for a small batch, links it, and asks the backend whether it can run it.
+/// Records the whole model for a small batch, checks that its ports join, and asks the backend whether it can run it.
 pub(crate) fn model(parts: &Parts<'_>, backend: &dyn Backend, name: &str) -> Result<u64, PipelineError> {
     let programs = parts.sample_programs()?;
     let headers: Vec<_> = programs.iter().map(|program| &program.header).collect();

@@ -28,6 +28,10 @@ impl RunFolder {
             match fs::create_dir(&partial) {
                 Ok(()) => {
                     let folder = Self { partial, complete, kept: false };
+                    // Another run may have completed under this number just before.
+                    if folder.complete.exists() {
+                        continue;
+                    }
                     folder.write("probe", &[0; 4096])?;
                     let probe = folder.partial.join("probe");
                     fs::remove_file(&probe).map_err(failed(&probe, "removing"))?;

@@ -41,6 +41,8 @@ pub(crate) fn instance<P: Plugin, Object>(json: &str, object: fn(P) -> Object) -
 }
 
 pub(crate) fn manifest<Object, F: Family<Object>>(dialect: Option<&str>) -> Fallible<RString> {
+    // The first that a host asks of a library, and already code of the plugin.
+    guard::install_hook();
     guard::call(|| {
         let manifest = Manifest {
             version: F::VERSION.into(),

@@ -2,7 +2,7 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex, PoisonError,
+        Mutex, Once, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -20,14 +20,18 @@ const REMEMBERED: usize = 64;
 
 /// Remembers message and place of a panic instead of printing them: the host tells the user.
 pub(crate) fn install_hook() {
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
-        let message = message(panic.payload());
-        let mut last = LAST_PANICS.lock().unwrap_or_else(PoisonError::into_inner);
-        last.retain(|(known, _)| *known != message);
-        last.truncate(REMEMBERED - 1);
-        last.insert(0, (message, place));
-    }));
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| {
+            let place =
+                panic.location().map(|l| format!(" at {}:{}", l.file(), l.line())).unwrap_or_default();
+            let message = message(panic.payload());
+            let mut last = LAST_PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+            last.retain(|(known, _)| *known != message);
+            last.truncate(REMEMBERED - 1);
+            last.insert(0, (message, place));
+        }))
+    });
 }
 
 /// One line for a panic that has been caught.
@@ -45,26 +49,40 @@ fn message(payload: &(dyn Any + Send)) -> String {
 
 /// An instance with the memory of whether it has panicked.
 pub(crate) struct Guarded<T> {
-    instance: T,
+    /// Always there until it is dropped.
+    instance: Option<T>,
     poisoned: AtomicBool,
 }
 
 impl<T> Guarded<T> {
     pub fn new(instance: T) -> Self {
-        Self { instance, poisoned: AtomicBool::new(false) }
+        Self { instance: Some(instance), poisoned: AtomicBool::new(false) }
     }
 
     /// Calls into the instance; after a panic every further call is refused.
     pub fn call<R>(&self, call: impl FnOnce(&T) -> Result<R, Error>) -> Fallible<R> {
-        guarded(&self.poisoned, || call(&self.instance))
+        guarded(&self.poisoned, || self.instance.as_ref().map_or_else(gone, call))
     }
 
     /// As [`call`](Self::call), with the instance to change.
     #[cfg(feature = "engine")]
     pub fn call_mut<R>(&mut self, call: impl FnOnce(&mut T) -> Result<R, Error>) -> Fallible<R> {
         let Self { instance, poisoned } = self;
-        guarded(poisoned, || call(instance))
+        guarded(poisoned, || instance.as_mut().map_or_else(gone, call))
     }
+}
+
+impl<T> Drop for Guarded<T> {
+    /// Dropping runs code of the plugin, too; a panic there ends nothing but the instance.
+    fn drop(&mut self) {
+        let instance = self.instance.take();
+        // The payload of a panic may be anything, and dropping it may panic again.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(instance))).map_err(std::mem::forget);
+    }
+}
+
+fn gone<R>() -> Result<R, Error> {
+    Err(Error::internal("this instance is gone"))
 }
 
 /// Calls plugin code where there is no instance yet.
@@ -83,7 +101,9 @@ fn guarded<R>(poisoned: &AtomicBool, call: impl FnOnce() -> Result<R, Error>) ->
         Ok(result) => result.map_err(PluginError::from).into(),
         Err(panic) => {
             poisoned.store(true, Ordering::Release);
-            refused(describe(&*panic))
+            let described = describe(&*panic);
+            std::mem::forget(panic);
+            refused(described)
         }
     }
 }

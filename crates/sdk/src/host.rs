@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use expanse_abi::{HostServices_Ref, LogRecord, PluginError};
 
-use crate::{guard, logging};
+use crate::logging;
 
 static SERVICES: OnceLock<(HostServices_Ref, &'static str)> = OnceLock::new();
 
@@ -43,10 +43,9 @@ impl expanse_sampling::Control for Host {
     }
 }
 
-/// Takes over the host's services, routes logs to it, and keeps panics quiet. A second call changes nothing.
+/// Takes over the host's services, and routes logs to it. A second call changes nothing.
 pub(crate) fn install(services: HostServices_Ref, library: &'static str) -> Result<(), PluginError> {
     if SERVICES.set((services, library)).is_ok() {
-        guard::install_hook();
         logging::install();
     }
     Ok(())

@@ -47,8 +47,8 @@
 //! expanse_sdk::export_sampler!(CopyFirst);
 //! ```
 //!
-//! Nothing a plugin does can harm the host's memory safety or bring it down by a panic: the sdk catches panics,
-//! reports them with their place, and refuses further calls to the instance. Log with `tracing` or `log`;
+//! A panic does not bring the host down: the sdk catches it, reports it with its place, and refuses further calls to
+//! the instance. Log with `tracing` or `log`;
 //! records appear in the host's log. Nothing may be printed.
 
 #[cfg(panic = "abort")]

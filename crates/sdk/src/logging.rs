@@ -64,10 +64,11 @@ impl Subscriber for ToHost {
     }
 
     fn record(&self, id: &span::Id, values: &span::Record<'_>) {
+        // Formatting may log: the spans are not locked meanwhile.
+        let mut more = Text(String::new());
+        values.record(&mut more);
         if let Some((text, _)) = self.spans().get_mut(&id.into_u64()) {
-            let mut whole = Text(std::mem::take(text));
-            values.record(&mut whole);
-            *text = whole.0;
+            text.push_str(&more.0);
         }
     }
 
