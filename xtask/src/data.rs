@@ -1,7 +1,7 @@
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use expanse_config::data_sets;
-use expanse_data::{ImageSet, load, search, standard_bases, write_idx};
+use expanse_data::{DataSet, write_idx};
 use expanse_domain::{ClassCounts, Seed};
 use expanse_imbalance::{Profile, keep};
 
@@ -16,7 +16,7 @@ pub fn list() -> Result<(), Error> {
     println!("{:<20}{:>9}{:>8}{:>9}  {:<12}folder", "data set", "training", "test", "classes", "image");
     for name in data_sets(&workspace::config_folder())? {
         match find(&name) {
-            Ok((folder, train, test)) => println!(
+            Ok((folder, DataSet { train, test })) => println!(
                 "{name:<20}{:>9}{:>8}{:>9}  {:<12}{}",
                 train.len(),
                 test.len(),
@@ -32,7 +32,7 @@ pub fn list() -> Result<(), Error> {
 
 /// `data pack`: a long-tailed part of a data set, small enough to be kept in a repository.
 pub fn pack(options: &PackOptions) -> Result<(), Error> {
-    let (_, train, test) = find(&options.from)?;
+    let (_, DataSet { train, test }) = find(&options.from)?;
     let seed = Seed(options.seed);
     let failed = |error: &dyn std::fmt::Display| Error::Pack(error.to_string());
     let counts = Profile::Exponential { ratio: options.ratio }
@@ -61,15 +61,8 @@ pub fn pack(options: &PackOptions) -> Result<(), Error> {
 }
 
 /// A data set that has a configuration file, found and loaded.
-fn find(name: &str) -> Result<(std::path::PathBuf, ImageSet, ImageSet), Error> {
+fn find(name: &str) -> Result<(PathBuf, DataSet), Error> {
     let source = Source { experiment: DEFAULT_EXPERIMENT.into(), set: vec![format!("data.set={name}")] };
     let data = show::resolved(&source, &[])?.experiment.data;
-    let unusable = |message| Error::DataSet { name: name.into(), message };
-    let bases: Vec<_> = std::iter::once(workspace::root()).chain(standard_bases()).collect();
-    let folder = search(Path::new(&data.folder), &bases)
-        .ok_or_else(|| unusable(format!("folder `{}` is not there", data.folder)))?;
-    let format = data.format.parse().map_err(|error| unusable(format!("{error}")))?;
-    let classes = Some(data.classes.as_slice()).filter(|names| !names.is_empty());
-    let set = load(format, &folder, classes)?;
-    Ok((folder, set.train, set.test))
+    Ok(expanse_pipeline::find(&data, &workspace::root())?)
 }

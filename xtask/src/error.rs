@@ -27,14 +27,6 @@ pub enum Error {
     /// Data cannot be read or written.
     #[error(transparent)]
     Data(Box<DataError>),
-    /// A data set cannot be found or its format is not known.
-    #[error("data set `{name}`: {message}")]
-    DataSet {
-        /// The data set.
-        name: String,
-        /// What is wrong.
-        message: String,
-    },
     /// Data cannot be packed as asked.
     #[error("data pack: {0}")]
     Pack(String),

@@ -41,7 +41,7 @@ impl Progress {
     }
 
     fn begin(&self, phase: &'static str, steps: u64) {
-        if self.quiet || !self.terminal || steps == 0 {
+        if self.quiet || !self.terminal {
             return;
         }
         let bar = ProgressBar::new(steps);

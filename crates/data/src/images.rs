@@ -1,6 +1,6 @@
 use std::fmt;
 
-use expanse_domain::ClassCounts;
+use expanse_domain::{ClassCounts, hex};
 use sha2::{Digest, Sha256};
 
 /// The images of one split as they are stored: `u8`, `n × channels × height × width`, each with a label.
@@ -150,7 +150,7 @@ impl ImageSet {
             hash.update(label.to_le_bytes());
         }
         hash.update(&self.pixels);
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 }
 

@@ -3,11 +3,13 @@
 //! This crate knows nothing of files, plugins or tensors.
 
 mod counts;
+mod hash;
 mod matrix;
 mod provenance;
 mod seed;
 
 pub use counts::ClassCounts;
+pub use hash::{hex, sha256};
 pub use matrix::{Matrix, MatrixView, ShapeError};
 pub use provenance::Provenance;
 pub use seed::{Rng, Seed};

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use sha2::{Digest, Sha256};
+use expanse_domain::sha256;
 
 /// Why a file cannot be a plugin for this machine.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum FileProblem {
 pub(crate) fn check(path: &Path) -> Result<String, FileProblem> {
     let bytes = fs::read(path)?;
     check_bytes(&bytes)?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(sha256(&bytes))
 }
 
 #[cfg(target_os = "linux")]

@@ -5,11 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use expanse_config::Experiment;
+use expanse_domain::sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use crate::{Components, PipelineError, Prepared, observer::Event, run::Spec, store::write_whole};
+use crate::{Components, PipelineError, Prepared, observer::Event, store::write_whole};
 
 /// To be raised when phase 1 computes something else from the same dependencies.
 const FORMAT: u32 = 1;
@@ -31,8 +32,7 @@ struct Note {
 }
 
 /// Everything that the result of phase 1 depends on.
-pub(crate) fn depends_on(spec: &Spec<'_>, data: &Prepared, components: &Components) -> Value {
-    let experiment = spec.experiment;
+pub(crate) fn depends_on(experiment: &Experiment, data: &Prepared, components: &Components) -> Value {
     let identity = |stage: &str| components.identities.get(stage);
     json!({
         "format": FORMAT,
@@ -83,8 +83,4 @@ pub(crate) fn keep(folder: &Path, depends_on: &Value, trained: &Trained) -> Opti
 fn files(folder: &Path, depends_on: &Value) -> (PathBuf, PathBuf) {
     let key = sha256(depends_on.to_string().as_bytes());
     (folder.join(format!("{key}.safetensors")), folder.join(format!("{key}.json")))
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

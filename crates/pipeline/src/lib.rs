@@ -19,7 +19,7 @@ mod store;
 pub use error::PipelineError;
 pub use learning_rate::learning_rate;
 pub use observer::{Event, Observer, Silent};
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, find, prepare};
 pub use record::{Provenance, save};
 pub use run::{Components, Identity, Outcome, run};
 pub use store::RunFolder;

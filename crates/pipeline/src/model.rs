@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use expanse_data::{ImageSet, Normalization, write_batch};
-use expanse_domain::{Matrix, MatrixView};
+use expanse_domain::{ClassCounts, Matrix, MatrixView};
 use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
+use expanse_metrics::{Scores, scores, softmax};
 use expanse_program::{
     BackboneRequest, HeadRequest, LossRequest, Optimizer, Program, TensorData, TensorView,
 };
@@ -185,6 +186,11 @@ impl<'a> Model<'a> {
         }
         Ok((embeddings, logits))
     }
+}
+
+/// The scores of logits on a set whose classes had `counts` samples to train on.
+pub(crate) fn score(logits: &Matrix, labels: &[u32], counts: &ClassCounts) -> Result<Scores, PipelineError> {
+    Ok(scores(labels, softmax(logits.view()).view(), counts)?)
 }
 
 /// An error if a value is not a number.

@@ -4,7 +4,7 @@ use serde::Serialize;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A phase begins; it takes that many steps (0: not known).
+    /// A phase that trains begins.
     PhaseBegins {
         /// Its name.
         phase: &'static str,

@@ -2,18 +2,16 @@
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use expanse_config::{HeadInit, Schedule, Selection};
+use expanse_config::{Experiment, HeadInit, Schedule, Selection};
 use expanse_data::{Augmentation, Prefetch, epoch_order};
 use expanse_domain::{ClassCounts, Matrix, Seed};
 use expanse_host::{Backend, Head, Recorder, cancelled};
 use expanse_imbalance::{ClassWeighting, DEFAULT_BETA};
-use expanse_metrics::{scores, softmax};
 use expanse_program::{Optimizer, tensors_from_bytes, tensors_to_bytes};
 
 use crate::{
     Event, Observer, PipelineError, Prepared, learning_rate,
-    model::{Model, Parts},
-    run::Spec,
+    model::{Model, Parts, score},
 };
 
 /// What phase 3 trains on.
@@ -24,19 +22,19 @@ pub(crate) struct Balanced {
 
 /// Phase 1: trains backbone and head end to end; answers all parameters as safetensors.
 pub(crate) fn train(
-    spec: &Spec<'_>,
+    experiment: &Experiment,
     parts: Parts<'_>,
     data: &Prepared,
     backend: &dyn Backend,
     observer: &dyn Observer,
 ) -> Result<Vec<u8>, PipelineError> {
     const PHASE: &str = "train";
-    let config = &spec.experiment.train;
+    let config = &experiment.train;
     let schedule = &config.schedule;
-    let seed = Seed(spec.experiment.seed);
+    let seed = Seed(experiment.seed);
     let weights = class_weights(schedule, &data.counts)?;
     let augmentation =
-        Augmentation { crop_padding: spec.experiment.data.crop_padding, flip: spec.experiment.data.flip };
+        Augmentation { crop_padding: experiment.data.crop_padding, flip: experiment.data.flip };
     let batch_size = batch_size(schedule, data.train.len());
 
     let mut model = Model::new(parts, backend, optimizer(schedule))?;
@@ -67,8 +65,7 @@ pub(crate) fn train(
         let samples_per_second = data.train.len() as f64 / began.elapsed().as_secs_f64();
         let validation_bac = if config.selection == Selection::Validation {
             let (_, logits) = model.predict(&data.validation, &data.normalization, check_cancelled)?;
-            let probabilities = softmax(logits.view());
-            let bac = scores(data.validation.labels(), probabilities.view(), &data.counts)?.bac;
+            let bac = score(&logits, data.validation.labels(), &data.counts)?.bac;
             if best.as_ref().is_none_or(|(highest, _)| bac > *highest) {
                 best = Some((bac, model.parameters()?));
             }
@@ -91,7 +88,7 @@ pub(crate) fn train(
 
 /// Phase 3: trains a head alone on the balanced embeddings; answers its parameters as safetensors.
 pub(crate) fn finetune(
-    spec: &Spec<'_>,
+    experiment: &Experiment,
     parts: Parts<'_>,
     balanced: &Balanced,
     phase1: &[u8],
@@ -99,9 +96,9 @@ pub(crate) fn finetune(
     observer: &dyn Observer,
 ) -> Result<Vec<u8>, PipelineError> {
     const PHASE: &str = "finetune";
-    let config = &spec.experiment.finetune;
+    let config = &experiment.finetune;
     let schedule = &config.schedule;
-    let seed = Seed(spec.experiment.seed);
+    let seed = Seed(experiment.seed);
     let counts = ClassCounts::of(&balanced.labels, parts.class_counts.len());
     let weights = class_weights(schedule, &counts)?;
     let parts = Parts { class_counts: counts.as_slice(), ..parts };

@@ -1,7 +1,10 @@
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use expanse_config::{self as config, Experiment};
-use expanse_data::{Format, ImageSet, Normalization, load, search, standard_bases};
+use expanse_data::{DataSet, Format, ImageSet, Normalization, load, search, standard_bases};
 use expanse_domain::{ClassCounts, Seed};
 use expanse_imbalance::{Profile, hold_out, keep};
 
@@ -23,24 +26,10 @@ pub struct Prepared {
 }
 
 /// Loads a data set, thins it by its imbalance profile and holds out the validation split.
-///
-/// A relative `data.folder` is looked up below `root`, then in the system's places for data sets.
 pub fn prepare(experiment: &Experiment, root: &Path) -> Result<Prepared, PipelineError> {
     let data = &experiment.data;
     let seed = Seed(experiment.seed);
-    let format: Format = data.format.parse().map_err(|_| PipelineError::Format {
-        found: data.format.clone(),
-        allowed: Format::names().iter().map(|&name| name.into()).collect(),
-    })?;
-    let bases: Vec<_> = std::iter::once(root.to_owned()).chain(standard_bases()).collect();
-    let folder = search(Path::new(&data.folder), &bases).ok_or_else(|| PipelineError::NoFolder {
-        set: data.set.clone(),
-        folder: data.folder.clone(),
-        bases,
-    })?;
-    let classes = Some(data.classes.as_slice()).filter(|names| !names.is_empty());
-    let loaded = load(format, &folder, classes)
-        .map_err(|source| PipelineError::Data { set: data.set.clone(), source })?;
+    let (_, loaded) = find(data, root)?;
 
     let available = loaded.train.counts();
     let largest = Some(data.largest).filter(|&largest| largest > 0);
@@ -55,6 +44,26 @@ pub fn prepare(experiment: &Experiment, root: &Path) -> Result<Prepared, Pipelin
     }
     let (normalization, counts) = (Normalization::of(&train), train.counts());
     Ok(Prepared { train: Arc::new(train), validation, test: loaded.test, normalization, counts })
+}
+
+/// Finds a data set and loads it; answers its folder, too.
+///
+/// A relative folder is looked up below `root`, then in the system's places for data sets.
+pub fn find(data: &config::Data, root: &Path) -> Result<(PathBuf, DataSet), PipelineError> {
+    let format: Format = data.format.parse().map_err(|_| PipelineError::Format {
+        found: data.format.clone(),
+        allowed: Format::names().iter().map(|&name| name.into()).collect(),
+    })?;
+    let bases: Vec<_> = std::iter::once(root.to_owned()).chain(standard_bases()).collect();
+    let folder = search(Path::new(&data.folder), &bases).ok_or_else(|| PipelineError::NoFolder {
+        set: data.set.clone(),
+        folder: data.folder.clone(),
+        bases,
+    })?;
+    let classes = Some(data.classes.as_slice()).filter(|names| !names.is_empty());
+    let loaded = load(format, &folder, classes)
+        .map_err(|source| PipelineError::Data { set: data.set.clone(), source })?;
+    Ok((folder, loaded))
 }
 
 fn profile(data: &config::Data) -> Profile {

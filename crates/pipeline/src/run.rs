@@ -4,14 +4,14 @@ use expanse_config::Experiment;
 use expanse_domain::{Matrix, Seed};
 use expanse_host::{Backbone, Backend, Head, Loss, Sampler, Synthetic};
 use expanse_imbalance::SamplingStrategy;
-use expanse_metrics::{Labelled, Scores, generalization_gap, scores, softmax};
+use expanse_metrics::{Labelled, generalization_gap};
 use expanse_report::{GapReport, Metrics};
 use serde::Serialize;
 
 use crate::{
     Event, Observer, PipelineError, Prepared,
     cache::{self, Trained},
-    model::{Model, Parts, check_finite},
+    model::{Model, Parts, check_finite, score},
     phases::{self, Balanced, check_cancelled},
     rehearsal,
 };
@@ -62,11 +62,6 @@ pub struct Outcome {
     pub synthetic: Synthetic,
 }
 
-/// What a run is told besides its data and components.
-pub(crate) struct Spec<'a> {
-    pub experiment: &'a Experiment,
-}
-
 /// Runs the three phases and evaluates both models on the test set.
 ///
 /// Whatever can be checked before training is checked before training: that the parts fit, that the backend can
@@ -79,7 +74,6 @@ pub fn run(
     cache: Option<&Path>,
     observer: &dyn Observer,
 ) -> Result<Outcome, PipelineError> {
-    let spec = Spec { experiment };
     let seed = Seed(experiment.seed);
     let backend = &*components.backend;
     let classes = data.counts.classes();
@@ -111,7 +105,7 @@ pub fn run(
         ),
     });
 
-    let baseline = phase1(&spec, parts, data, components, cache, &mut clock)?;
+    let baseline = phase1(experiment, parts, data, components, cache, &mut clock)?;
 
     let mut model = Model::new(parts, backend, phases::optimizer(&experiment.train.schedule))?;
     model.import_model(&baseline)?;
@@ -135,16 +129,13 @@ pub fn run(
     let balanced = balance(&train, labels, &synthetic);
 
     let head = clock
-        .phase("finetune", || phases::finetune(&spec, parts, &balanced, &baseline, backend, observer))?;
+        .phase("finetune", || phases::finetune(experiment, parts, &balanced, &baseline, backend, observer))?;
     let three_phase = phases::reassemble(&baseline, &head)?;
 
     let (baseline_scores, three_phase_scores, gap) = clock.phase("evaluate", || {
         model.import_model(&three_phase)?;
         let (_, logits) = model.predict(&data.test, &data.normalization, check_cancelled)?;
-        let score = |logits: &Matrix| -> Result<Scores, PipelineError> {
-            let probabilities = softmax(logits.view());
-            Ok(scores(data.test.labels(), probabilities.view(), &data.counts)?)
-        };
+        let score = |logits| score(logits, data.test.labels(), &data.counts);
         let real = Labelled { matrix: train.view(), labels };
         let test = Labelled { matrix: test.view(), labels: data.test.labels() };
         let after = Labelled { matrix: balanced.embeddings.view(), labels: &balanced.labels };
@@ -172,30 +163,27 @@ pub fn run(
 }
 
 fn phase1(
-    spec: &Spec<'_>,
+    experiment: &Experiment,
     parts: Parts<'_>,
     data: &Prepared,
     components: &Components,
     folder: Option<&Path>,
     clock: &mut Clock<'_>,
 ) -> Result<Vec<u8>, PipelineError> {
-    let depends_on = cache::depends_on(spec, data, components);
-    if let Some(Trained { parameters, seconds }) = folder.and_then(|folder| cache::find(folder, &depends_on))
-    {
+    let observer = clock.observer;
+    let train = || phases::train(experiment, parts, data, &*components.backend, observer);
+    let Some(folder) = folder else { return clock.phase("train", train) };
+    let depends_on = cache::depends_on(experiment, data, components);
+    if let Some(Trained { parameters, seconds }) = cache::find(folder, &depends_on) {
         clock.end("train", seconds, true);
         return Ok(parameters);
     }
-    let observer = clock.observer;
-    let parameters =
-        clock.phase("train", || phases::train(spec, parts, data, &*components.backend, observer))?;
-    if let Some(folder) = folder {
-        let trained = Trained { parameters, seconds: clock.seconds["train"] };
-        if let Some(event) = cache::keep(folder, &depends_on, &trained) {
-            observer.event(&event);
-        }
-        return Ok(trained.parameters);
+    let parameters = clock.phase("train", train)?;
+    let trained = Trained { parameters, seconds: clock.seconds["train"] };
+    if let Some(event) = cache::keep(folder, &depends_on, &trained) {
+        observer.event(&event);
     }
-    Ok(parameters)
+    Ok(trained.parameters)
 }
 
 fn strategy(experiment: &Experiment) -> Result<SamplingStrategy, PipelineError> {

@@ -1,3 +1,4 @@
+use expanse_domain::hex;
 use sha2::{Digest, Sha256};
 
 use crate::{DIALECT, Header};
@@ -123,7 +124,7 @@ fn digest(graph: &[u8], constants: &[u8]) -> String {
     hash.update((graph.len() as u64).to_le_bytes());
     hash.update(graph);
     hash.update(constants);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }
 
 #[cfg(test)]
