@@ -189,6 +189,15 @@ fn listing(arguments: &[&str]) -> String {
 }
 
 #[test]
+fn the_data_set_of_the_repository_is_small_and_has_its_licence() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/fashion-mnist-lt");
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(Result::unwrap).collect();
+    let bytes: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
+    assert!(bytes <= 2_000_000, "{bytes} bytes");
+    assert!(fs::read_to_string(folder.join("LICENSE")).unwrap().contains("Zalando SE"));
+}
+
+#[test]
 fn listings_show_what_there_is() {
     let plugins = listing(&["plugin", "list", "--no-build"]);
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins")).unwrap() {
