@@ -49,7 +49,11 @@ pub fn file_name(library: &str) -> String {
 /// Builds the workspace, once in a process, and answers the folder that libraries and driver lie in. It is built in
 /// the profile and below the target folder of the program that runs, and all at once, as `xtask` does it, so that
 /// cargo settles on the same features and what is built already is used.
-fn built() -> &'static Path {
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         // …/target/debug/deps/parity-0123456789abcdef

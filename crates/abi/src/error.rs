@@ -18,6 +18,8 @@ impl ErrorCode {
     pub const UNKNOWN_NAME: Self = Self(5);
     /// The plugin failed in a way that the caller could not have avoided.
     pub const INTERNAL: Self = Self(6);
+    /// The plugin is older than what it is asked for.
+    pub const UNSUPPORTED: Self = Self(7);
 }
 
 /// An error that crosses the boundary.

@@ -20,6 +20,10 @@ mod objects;
 mod roots;
 mod services;
 
+/// The version of the boundary. Growth is a new patch version; abi_stable refuses libraries of another minor version,
+/// so that is what a break would need.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 pub use abi_stable;
 pub use data::{
     DTYPE_F32, DTYPE_I64, MatrixMut, MatrixRef, SampleOutput, SampleRequest, SyntheticSource, TensorMut,

@@ -3,7 +3,7 @@ use abi_stable::{
     std_types::{RBox, RResult, RSlice, RSliceMut, RStr, RString, RVec},
 };
 
-use crate::{PluginError, SampleOutput, SampleRequest, TensorMut, TensorRef};
+use crate::{ErrorCode, PluginError, SampleOutput, SampleRequest, TensorMut, TensorRef};
 
 /// The result of every call that may fail.
 pub type Fallible<T> = RResult<T, PluginError>;
@@ -34,6 +34,19 @@ pub trait RecorderObject: Send + Sync {
     /// The initial values of all parameters of that program, as safetensors.
     #[sabi(last_prefix_field)]
     fn initialize(&self, request: RStr<'_>, seed: u64) -> Fallible<RVec<u8>>;
+
+    /// Runs the module itself, not its record, in evaluation form with the values that [`initialize`](Self::initialize)
+    /// gives for that seed: what a replay of the record is compared with. Plugins built before 0.1.1 lack it.
+    fn evaluate(
+        &self,
+        _request: RStr<'_>,
+        _seed: u64,
+        _inputs: RSlice<'_, TensorRef<'_>>,
+        _outputs: RSliceMut<'_, TensorMut<'_>>,
+    ) -> Fallible<()> {
+        let message = "this plugin was built before modules could be run directly; rebuild it".into();
+        RResult::RErr(PluginError { code: ErrorCode::UNSUPPORTED, message, detail: "{}".into() })
+    }
 }
 
 /// A device that runs programs.

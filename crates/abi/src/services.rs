@@ -34,4 +34,6 @@ pub struct HostServices {
     /// Tells how far long work has come.
     #[sabi(last_prefix_field)]
     pub progress: extern "C" fn(library: RStr<'_>, done: u64, total: u64),
+    /// As `log_enabled`, for one library: hosts since 0.1.1 filter by library.
+    pub log_enabled_in: extern "C" fn(library: RStr<'_>, level: u8, target: RStr<'_>) -> bool,
 }

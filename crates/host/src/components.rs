@@ -13,6 +13,19 @@ pub trait Recorder<Request>: Send + Sync {
 
     /// The first values of the parameters of that program, as safetensors.
     fn initialize(&self, request: &Request, seed: Seed) -> Result<Vec<u8>, HostError>;
+
+    /// Runs the module itself and not its record, in evaluation form with the first values of that seed: what a
+    /// backend's replay of the record is compared with. `output` has the length of the program's one output.
+    fn evaluate(
+        &self,
+        request: &Request,
+        seed: Seed,
+        inputs: &[TensorView<'_>],
+        output: &mut [f32],
+    ) -> Result<(), HostError> {
+        let _ = (request, seed, inputs, output);
+        Err(HostError::RecordOnly)
+    }
 }
 
 /// `images` `[batch, channels, height, width]` → `embedding` `[batch, features]`.

@@ -125,6 +125,9 @@ pub enum HostError {
         /// Values of a row.
         cols: usize,
     },
+    /// A component cannot run its module, only record it.
+    #[error("this component can only record its module, not run it")]
+    RecordOnly,
     /// The user asked to stop.
     #[error("stopped at your request")]
     Cancelled,

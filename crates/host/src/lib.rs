@@ -12,6 +12,7 @@ mod library;
 mod objects;
 mod registry;
 mod services;
+mod sidecar;
 
 pub use components::{
     Backbone, Backend, Device, Head, Loss, Recorder, Sampler, Session, Synthetic, TensorKind,
@@ -22,3 +23,4 @@ pub use file::FileProblem;
 pub use kind::Kind;
 pub use registry::{Found, Host};
 pub use services::{LOG_TARGET, cancel, cancelled, on_progress, set_threads};
+pub use sidecar::{Sidecar, SidecarError, SidecarPlugin, TARGET};

@@ -43,6 +43,25 @@ impl<Request: Serialize> crate::Recorder<Request> for Recorder {
         let bytes = self.plugin.result(self.object.initialize(json(request).as_str().into(), seed.0))?;
         Ok(bytes.into())
     }
+
+    fn evaluate(
+        &self,
+        request: &Request,
+        seed: Seed,
+        inputs: &[TensorView<'_>],
+        output: &mut [f32],
+    ) -> Result<(), HostError> {
+        let inputs: Vec<_> = inputs.iter().map(tensor).collect();
+        let mut outputs = [TensorMut { name: "".into(), data: output.into() }];
+        let outputs = RSliceMut::from_mut_slice(&mut outputs);
+        let request = json(request);
+        self.plugin.result(self.object.evaluate(
+            request.as_str().into(),
+            seed.0,
+            inputs.as_slice().into(),
+            outputs,
+        ))
+    }
 }
 
 pub(crate) struct Sampler {

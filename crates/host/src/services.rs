@@ -41,7 +41,8 @@ pub fn on_progress(progress: impl Fn(&str, u64, u64) + Send + 'static) {
 
 /// The services as plugins get them.
 pub(crate) fn services() -> HostServices_Ref {
-    HostServices { log_enabled, log, cancelled: is_cancelled, threads, progress }.leak_into_prefix()
+    HostServices { log_enabled, log, cancelled: is_cancelled, threads, progress, log_enabled_in }
+        .leak_into_prefix()
 }
 
 extern "C" fn log_enabled(level: u8, _: RStr<'_>) -> bool {
@@ -52,6 +53,10 @@ extern "C" fn log_enabled(level: u8, _: RStr<'_>) -> bool {
         3 => tracing::enabled!(target: LOG_TARGET, tracing::Level::DEBUG),
         _ => tracing::enabled!(target: LOG_TARGET, tracing::Level::TRACE),
     }
+}
+
+extern "C" fn log_enabled_in(_: RStr<'_>, level: u8, target: RStr<'_>) -> bool {
+    log_enabled(level, target)
 }
 
 extern "C" fn log(LogRecord { level, library, target, message }: LogRecord<'_>) {

@@ -1,16 +1,16 @@
 use expanse_abi::{
-    BackendBox, BackendObject, BackendObject_TO, DTYPE_F32, DTYPE_I64, Fallible, SessionBox, SessionObject,
-    SessionObject_TO, TensorMut, TensorRef,
+    BackendBox, BackendObject, BackendObject_TO, Fallible, SessionBox, SessionObject, SessionObject_TO,
+    TensorMut, TensorRef,
     abi_stable::{
         erased_types::TD_Opaque,
         std_types::{RSlice, RSliceMut, RStr, RString, RVec},
     },
 };
 use expanse_engine::{Kind, Session, missing_operations};
-use expanse_program::{DIALECT, Optimizer, Program, TensorData, TensorView};
+use expanse_program::{DIALECT, Optimizer, Program};
 use serde::Serialize;
 
-use crate::{Error, Host, Plugin, export::Member, guard::Guarded};
+use crate::{Error, Host, Plugin, export::Member, guard::Guarded, tensor::views};
 
 /// A device that runs programs through the engine.
 pub trait Backend: Plugin {
@@ -134,21 +134,6 @@ fn which(kind: u8) -> Result<Kind, Error> {
         1 => Ok(Kind::Optimizer),
         other => Err(Error::input(format!("kind {other} of tensors is not known here"))),
     }
-}
-
-fn views<'a>(tensors: &'a [TensorRef<'a>]) -> Result<Vec<TensorView<'a>>, Error> {
-    tensors.iter().map(view).collect()
-}
-
-fn view<'a>(tensor: &'a TensorRef<'a>) -> Result<TensorView<'a>, Error> {
-    let bytes = tensor.data.as_slice();
-    let misaligned = |e| Error::input(format!("tensor `{}` cannot be read: {e}", tensor.name));
-    let data = match tensor.dtype {
-        DTYPE_F32 => TensorData::F32(bytemuck::try_cast_slice(bytes).map_err(misaligned)?),
-        DTYPE_I64 => TensorData::I64(bytemuck::try_cast_slice(bytes).map_err(misaligned)?),
-        other => return Err(Error::input(format!("tensor `{}` has the unknown type {other}", tensor.name))),
-    };
-    Ok(TensorView { name: tensor.name.as_str(), shape: tensor.shape.as_slice(), data })
 }
 
 impl Member<BackendBox> {

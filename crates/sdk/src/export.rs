@@ -13,6 +13,8 @@ pub trait Family<Object>: 'static {
     const LIBRARY: &'static str;
     /// The crate's version.
     const VERSION: &'static str;
+    /// The crate's licence.
+    const LICENCE: &'static str;
     /// What the library holds.
     fn members() -> Vec<Member<Object>>;
 }
@@ -29,6 +31,7 @@ impl<Object> Member<Object> {
         let entry = PluginEntry {
             name: P::NAME.into(),
             summary: P::SUMMARY.into(),
+            citation: P::CITATION.into(),
             options: options::schema::<P::Options>(),
         };
         Self { entry, open }
@@ -47,6 +50,8 @@ pub(crate) fn manifest<Object, F: Family<Object>>(dialect: Option<&str>) -> Fall
         let manifest = Manifest {
             version: F::VERSION.into(),
             sdk: env!("CARGO_PKG_VERSION").into(),
+            abi: expanse_abi::VERSION.into(),
+            licence: F::LICENCE.into(),
             dialect: dialect.map(Into::into),
             plugins: F::members().into_iter().map(|member| member.entry).collect(),
         };
@@ -163,6 +168,7 @@ macro_rules! export_root {
             impl Family<abi::$object> for Library {
                 const LIBRARY: &'static str = env!("CARGO_PKG_NAME");
                 const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+                const LICENCE: &'static str = env!("CARGO_PKG_LICENSE");
                 fn members() -> Vec<Member<abi::$object>> {
                     vec![$(Member::$member::<$plugin>()),+]
                 }

@@ -67,6 +67,8 @@ mod sampler;
 mod backend;
 #[cfg(feature = "record")]
 mod record;
+#[cfg(any(feature = "engine", feature = "record"))]
+mod tensor;
 
 pub use error::Error;
 pub use expanse_domain::{MatrixView, Provenance, Seed};

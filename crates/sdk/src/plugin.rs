@@ -6,6 +6,8 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// One line: what it does and where it is published.
     const SUMMARY: &'static str;
+    /// Where the method is published, such as "Chawla et al., 2002"; empty if there is nothing to cite.
+    const CITATION: &'static str = "";
     /// Its options; [`NoOptions`](crate::NoOptions) if there are none.
     type Options: Options;
 

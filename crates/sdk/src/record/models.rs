@@ -5,17 +5,19 @@ use burn::{
     tensor::{Device, Int, Tensor},
 };
 use expanse_abi::{
-    Fallible, RecorderBox, RecorderObject, RecorderObject_TO,
+    Fallible, RecorderBox, RecorderObject, RecorderObject_TO, TensorMut, TensorRef,
     abi_stable::{
         erased_types::TD_Opaque,
-        std_types::{RStr, RVec},
+        std_types::{RSlice, RSliceMut, RStr, RVec},
     },
 };
-use expanse_program::{BackboneRequest, DIALECT, HeadRequest, LossRequest, Program, tensors_to_bytes};
+use expanse_program::{
+    BackboneRequest, DIALECT, HeadRequest, LossRequest, Program, TensorData, TensorView, tensors_to_bytes,
+};
 use serde::de::DeserializeOwned;
 
 use super::{names, recording::record};
-use crate::{Error, Plugin, export::Member, guard::Guarded};
+use crate::{Error, Plugin, export::Member, guard::Guarded, tensor};
 
 /// Turns images into embeddings.
 pub trait Backbone: Plugin {
@@ -70,6 +72,49 @@ trait Recordable: Send + Sync {
     type Request: DeserializeOwned;
     fn program(&self, request: &Self::Request) -> Result<Program, Error>;
     fn values(&self, request: &Self::Request, device: &Device) -> Result<Vec<u8>, Error>;
+    /// The one output of the module itself, run on a device that computes.
+    fn run(&self, request: &Self::Request, device: &Device, inputs: &Inputs<'_>) -> Result<Vec<f32>, Error>;
+}
+
+/// The tensors that a module is run with, by the names of its ports.
+struct Inputs<'a>(Vec<TensorView<'a>>);
+
+impl Inputs<'_> {
+    fn float<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Result<Tensor<D>, Error> {
+        match self.values(name, &shape)? {
+            TensorData::F32(values) => {
+                Ok(Tensor::from_data(burn::tensor::TensorData::new(values.to_vec(), shape), device))
+            }
+            TensorData::I64(_) => Err(Error::input(format!("input `{name}` holds integers; it takes f32"))),
+        }
+    }
+
+    fn int(&self, name: &str, len: usize, device: &Device) -> Result<Tensor<1, Int>, Error> {
+        match self.values(name, &[len])? {
+            TensorData::I64(values) => {
+                Ok(Tensor::from_data(burn::tensor::TensorData::new(values.to_vec(), [len]), device))
+            }
+            TensorData::F32(_) => Err(Error::input(format!("input `{name}` holds f32; it takes integers"))),
+        }
+    }
+
+    fn values(&self, name: &str, shape: &[usize]) -> Result<TensorData<'_>, Error> {
+        let found = self.0.iter().find(|input| input.name == name);
+        let found = found.ok_or_else(|| Error::input(format!("there is no input `{name}`")))?;
+        let shaped = found.shape == shape && found.data.len() == shape.iter().product::<usize>();
+        let message =
+            || format!("input `{name}` has the shape {:?}; the request says {shape:?}", found.shape);
+        shaped.then_some(found.data).ok_or_else(|| Error::input(message()))
+    }
+}
+
+fn floats<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Error> {
+    tensor.into_data().try_to_vec().map_err(|error| Error::internal(format!("{error:?}")))
 }
 
 struct OfBackbone<P>(P);
@@ -91,6 +136,17 @@ impl<P: Backbone> Recordable for OfBackbone<P> {
     fn values(&self, request: &BackboneRequest, device: &Device) -> Result<Vec<u8>, Error> {
         values(&self.0.module(request, device)?)
     }
+
+    fn run(
+        &self,
+        request: &BackboneRequest,
+        device: &Device,
+        inputs: &Inputs<'_>,
+    ) -> Result<Vec<f32>, Error> {
+        let shape = [request.batch, request.channels, request.height, request.width];
+        let images = inputs.float("images", shape, device)?;
+        floats(self.0.forward(&self.0.module(request, device)?, images))
+    }
 }
 
 impl<P: Head> Recordable for OfHead<P> {
@@ -106,6 +162,11 @@ impl<P: Head> Recordable for OfHead<P> {
 
     fn values(&self, request: &HeadRequest, device: &Device) -> Result<Vec<u8>, Error> {
         values(&self.0.module(request, device)?)
+    }
+
+    fn run(&self, request: &HeadRequest, device: &Device, inputs: &Inputs<'_>) -> Result<Vec<f32>, Error> {
+        let embedding = inputs.float("embedding", [request.batch, request.features], device)?;
+        floats(self.0.forward(&self.0.module(request, device)?, embedding))
     }
 }
 
@@ -133,6 +194,13 @@ impl<P: Loss> Recordable for OfLoss<P> {
     fn values(&self, _: &LossRequest, _: &Device) -> Result<Vec<u8>, Error> {
         tensors_to_bytes(&[]).map_err(Error::internal)
     }
+
+    fn run(&self, request: &LossRequest, device: &Device, inputs: &Inputs<'_>) -> Result<Vec<f32>, Error> {
+        let logits = inputs.float("logits", [request.batch, request.classes], device)?;
+        let targets = inputs.int("targets", request.batch, device)?;
+        let class_weights = inputs.float("class_weights", [request.classes], device)?;
+        floats(self.0.forward(request, logits, targets, class_weights)?)
+    }
 }
 
 fn values<M: Module>(module: &M) -> Result<Vec<u8>, Error> {
@@ -159,6 +227,29 @@ impl<R: Recordable> RecorderObject for Object<R> {
             let device = Device::flex();
             device.seed(seed);
             Ok(recordable.values(&parse(&request)?, &device)?.into())
+        })
+    }
+
+    fn evaluate(
+        &self,
+        request: RStr<'_>,
+        seed: u64,
+        inputs: RSlice<'_, TensorRef<'_>>,
+        mut outputs: RSliceMut<'_, TensorMut<'_>>,
+    ) -> Fallible<()> {
+        self.0.call(|recordable| {
+            let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+            let device = Device::flex();
+            device.seed(seed);
+            let inputs = Inputs(tensor::views(inputs.as_slice())?);
+            let values = recordable.run(&parse(&request)?, &device, &inputs)?;
+            match outputs.as_mut_slice() {
+                [output] if output.data.len() == values.len() => {
+                    output.data.as_mut_slice().copy_from_slice(&values);
+                    Ok(())
+                }
+                _ => Err(Error::input(format!("a module has one output, here of {} values", values.len()))),
+            }
         })
     }
 }
