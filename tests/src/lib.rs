@@ -41,6 +41,20 @@ pub fn driver() -> PathBuf {
     built().join(format!("xtask{}", consts::EXE_SUFFIX))
 }
 
+/// The driver about to be started, with a memory and a list of trusted plugins that are the tests' own.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn driver_command() -> Command {
+    let mut command = Command::new(driver());
+    for variable in ["EXPANSE_CACHE_HOME", "EXPANSE_CONFIG_HOME"] {
+        command.env(variable, built().join("tests").join(variable));
+    }
+    command.env_remove("RAYON_NUM_THREADS");
+    command
+}
+
 /// The file name of a library on this system: `libsampler_eos.so` for `sampler_eos`.
 pub fn file_name(library: &str) -> String {
     format!("{}{library}{}", consts::DLL_PREFIX, consts::DLL_SUFFIX)

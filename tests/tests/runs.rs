@@ -8,7 +8,7 @@ use std::{
 };
 
 use expanse_program::tensors_from_bytes;
-use expanse_tests::{driver, fixture};
+use expanse_tests::{driver, driver_command, fixture};
 use serde_json::Value;
 
 /// A run of seconds: few images, a narrow network, two epochs.
@@ -24,13 +24,12 @@ const SMALL: [&str; 8] = [
 ];
 
 fn command(runs: &Path, set: &[&str]) -> Command {
-    let mut command = Command::new(driver());
+    let mut command = driver_command();
     command.args(["run", "--no-build", "--format", "json", "--set"]);
     command.arg(format!("run.folder={}", runs.display()));
     for value in SMALL.iter().chain(set) {
         command.args(["--set", value]);
     }
-    command.env_remove("RAYON_NUM_THREADS");
     command
 }
 
@@ -183,7 +182,7 @@ fn the_best_epoch_is_selected_on_images_held_out_of_the_training_data() {
 
 /// Stdout of another command of the driver.
 fn listing(arguments: &[&str]) -> String {
-    let output = Command::new(driver()).args(arguments).output().unwrap();
+    let output = driver_command().args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -257,7 +256,7 @@ fn wrong_configuration_is_told_with_its_place() {
     fs::write(&file, "[data]\nset = \"fashion-mnist-lt\"\n[sampler]\nplugin = \"smott\"\n").unwrap();
     let experiment = |text: &str| {
         fs::write(&file, text).unwrap();
-        let mut command = Command::new(driver());
+        let mut command = driver_command();
         command.arg("run").arg(&file).arg("--no-build").arg("--set");
         let output = command.arg(format!("run.folder={}", folder.path().display())).output().unwrap();
         assert_eq!(output.status.code(), Some(3));
@@ -344,20 +343,26 @@ fn a_folder_of_runs_that_cannot_be_written_is_told_before_training() {
     refused(&output(file.path(), &[]), file.path(), &["run folder", "making the folder failed"]);
 }
 
-/// A limit on the size of files makes writes fail as a full disk does: after training, in the middle of a file.
-#[cfg(unix)]
+/// A limit on the size of files makes writes fail as a full disk does. It is set while the run trains, since plugins
+/// are copied when they are loaded: the first file that is larger fails in the middle.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_folder_of_runs_that_fills_up_leaves_nothing_half_written() {
     let runs = tempfile::tempdir().unwrap();
-    let limited = |blocks: u32| {
-        let run = command(runs.path(), &[]);
-        let mut shell = Command::new("sh");
-        // The signal is ignored, so that the write itself fails, as it does on a full disk.
-        shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
-        shell.arg(run.get_program()).args(run.get_args()).output().unwrap()
-    };
-    refused(&limited(100), runs.path(), &["run folder", "writing failed", "free space"]);
-    refused(&limited(1), runs.path(), &["run folder", "writing failed"]);
+    let run = command(runs.path(), &["train.epochs=8"]);
+    let mut shell = Command::new("sh");
+    // The signal is ignored, so that the write itself fails, as it does on a full disk.
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(run.get_program()).args(run.get_args());
+    shell.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains("epoch 1 of")).expect("training begins").unwrap();
+    let limit = ["--fsize=51200", "--pid", &child.id().to_string()];
+    assert!(Command::new("prlimit").args(limit).status().unwrap().success());
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    let output = child.wait_with_output().unwrap();
+    let output = Output { stderr: rest.join("\n").into_bytes(), ..output };
+    refused(&output, runs.path(), &["run folder", "writing failed", "free space"]);
 }
 
 #[cfg(unix)]

@@ -101,7 +101,7 @@ impl Records {
 
 impl Subscriber for Records {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target() == LOG_TARGET && *metadata.level() <= *self.level.lock().unwrap()
+        metadata.target().starts_with(LOG_TARGET) && *metadata.level() <= *self.level.lock().unwrap()
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -17,6 +17,9 @@ pub struct Cli {
     /// What to log to stderr: a level, or a filter such as `plugin=debug`.
     #[arg(long, global = true, env = "EXPANSE_LOG", default_value = "warn", value_name = "FILTER")]
     pub log: String,
+    /// Where a plugin was built against another boundary, show the difference of the layouts.
+    #[arg(long, global = true)]
+    pub explain: bool,
 }
 
 fn exit_codes() -> String {
@@ -53,6 +56,9 @@ pub enum Command {
     Tidy,
     /// The price of the plugin boundary.
     Bench(PassOn),
+    /// Serve one plugin to the program that has started this one.
+    #[command(name = crate::plugins::WORKER, hide = true)]
+    PluginWorker,
 }
 
 /// Where an experiment's values come from.
@@ -120,8 +126,14 @@ pub struct StudyOptions {
 /// About plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// List the plugins in the search path.
+    /// List the plugins in the search path; no library is opened for it.
     List(PluginOptions),
+    /// Trust a library that was not built with this program, by the SHA-256 of its bytes: its code may then run with
+    /// your rights.
+    Trust {
+        /// The library.
+        file: PathBuf,
+    },
 }
 
 /// About configuration.

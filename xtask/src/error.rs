@@ -2,7 +2,7 @@ use std::{error::Error as _, path::PathBuf, process::ExitCode};
 
 use expanse_config::ConfigError;
 use expanse_data::DataError;
-use expanse_host::HostError;
+use expanse_host::{HostError, TrustError};
 use expanse_pipeline::PipelineError;
 
 use crate::{exit, tidy::TidyError};
@@ -21,6 +21,12 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<HostError>,
     },
+    /// A plugin named on the command line cannot be had.
+    #[error(transparent)]
+    Host(#[from] Box<HostError>),
+    /// The list of trusted plugins cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The run failed.
     #[error(transparent)]
     Pipeline(Box<PipelineError>),
@@ -91,6 +97,20 @@ impl Error {
             Error::Pipeline(error) if error.is_cancelled() => exit::INTERRUPTED,
             _ => exit::FAILED,
         })
+    }
+}
+
+impl Error {
+    /// What those who maintain the boundary want to know of it besides.
+    pub fn explanation(&self) -> Option<&str> {
+        let host = match self {
+            Error::Plugin { source, .. } | Error::Host(source) => source,
+            _ => return None,
+        };
+        match &**host {
+            HostError::Layout { difference, .. } => Some(difference),
+            _ => None,
+        }
     }
 }
 

@@ -30,6 +30,13 @@ pub fn made_by(threads: usize) -> Value {
     })
 }
 
+/// Bytes of memory that the machine has; `None` where the system does not tell.
+pub fn memory() -> Option<u64> {
+    let info = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").current_dir(workspace::root()).args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -15,6 +15,7 @@ mod plugins;
 mod progress;
 mod run;
 mod show;
+mod stdout;
 mod study;
 mod tidy;
 mod workspace;
@@ -32,6 +33,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error::chain(&error));
+            match error.explanation() {
+                Some(explanation) if cli.explain => eprintln!("{explanation}"),
+                Some(_) => eprintln!("hint: --explain shows the difference"),
+                None => {}
+            }
             error.exit_code()
         }
     }
@@ -42,6 +48,8 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Run(options) => run::command(options, cli.quiet),
         Command::Study(options) => study::command(options, cli.quiet),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
+        Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
+        Command::PluginWorker => plugins::serve(),
         Command::Config(ConfigCommand::Show(options)) => show::config(options),
         Command::Data(DataCommand::List) => data::list(),
         Command::Data(DataCommand::Pack(options)) => data::pack(options),

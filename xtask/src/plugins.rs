@@ -1,13 +1,18 @@
-//! Building, finding and opening plugins.
+//! Building, finding, trusting and opening plugins.
 
-use std::{collections::BTreeMap, env, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
 
-use expanse_config::{Resolved, Stage};
-use expanse_host::{Host, HostError, Kind};
+use expanse_config::{Isolation, Resolved, Stage};
+use expanse_domain::sha256;
+use expanse_host::{Host, HostError, Kind, Sidecar, Trust, TrustList, Worker};
 use expanse_pipeline::{Components, Identity};
 use serde_json::Value;
 
-use crate::{cli::PluginOptions, error::Error, workspace};
+use crate::{cli::PluginOptions, error::Error, machine, workspace};
 
 /// Variable with folders to look for plugins in, separated as in PATH.
 const PATH_VARIABLE: &str = "EXPANSE_PLUGIN_PATH";
@@ -17,7 +22,61 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
     if !options.no_build {
         build()?;
     }
-    Ok(Host::new(search_path(&options.plugin_path)))
+    // What was built with this program is as trusted as this program.
+    let folders = workspace::build_folder().into_iter().collect();
+    let host = Host::new(search_path(&options.plugin_path))
+        .with_trust(Trust::Listed { folders, list: trust_list()? });
+    let host = match user_folder("EXPANSE_CACHE_HOME", "XDG_CACHE_HOME", ".cache") {
+        Some(folder) => host.with_cache(&folder),
+        None => host,
+    };
+    Ok(host.with_worker(worker()?))
+}
+
+/// This program, as the process of a plugin.
+fn worker() -> Result<Worker, Error> {
+    let program = env::current_exe().map_err(|source| Error::File { path: "this program".into(), source })?;
+    Ok(Worker { program, arguments: vec![WORKER.into()] })
+}
+
+/// The command by which this program serves a plugin.
+pub const WORKER: &str = "plugin-worker";
+
+/// `plugin-worker`: serves one plugin to the program that has started this one.
+pub fn serve() -> Result<(), Error> {
+    expanse_host::serve().map_err(|source| Error::File { path: "the pipe to the driver".into(), source })
+}
+
+/// The libraries that the user trusts.
+fn trust_list() -> Result<TrustList, Error> {
+    let folder = user_folder("EXPANSE_CONFIG_HOME", "XDG_CONFIG_HOME", ".config");
+    // Without a home nothing can be listed, and nothing is.
+    folder
+        .map_or(Ok(TrustList::default()), |folder| Ok(TrustList::load(folder.join("trusted-plugins.toml"))?))
+}
+
+/// A folder of Expanse's own, by its variable; below the desktop's, by its variable; or below the home.
+fn user_folder(own: &str, desktop: &str, below_home: &str) -> Option<PathBuf> {
+    let path = |variable: &str| env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let desktop = || path(desktop).or_else(|| Some(path("HOME")?.join(below_home)));
+    path(own).or_else(|| Some(desktop()?.join("expanse")))
+}
+
+/// `plugin trust`: lists a library, by the bytes that it has now.
+pub fn trust(file: &Path) -> Result<(), Error> {
+    let failed = |source| Error::File { path: file.into(), source };
+    let path = fs::canonicalize(file).map_err(failed)?;
+    let sha256 = sha256(&fs::read(&path).map_err(failed)?);
+    let told = Sidecar::read(&path)
+        .map_err(|problem| Error::Host(Box::new(HostError::Sidecar { path: path.clone(), problem })))?;
+    if let Some(expected) = told.map(|sidecar| sidecar.sha256).filter(|told| *told != sha256) {
+        let (field, found) = ("SHA-256", sha256);
+        return Err(Error::Host(Box::new(HostError::OtherManifest { path, field, expected, found })));
+    }
+    let mut list = trust_list()?;
+    list.add(&sha256, &path)?;
+    println!("trusted: {} with SHA-256 {sha256}\nkept in {}", path.display(), list.file().display());
+    Ok(())
 }
 
 /// Builds the whole workspace at once, so that cargo always settles on the same features of what its members share
@@ -44,10 +103,28 @@ pub fn search_path(explicit: &[PathBuf]) -> Vec<PathBuf> {
 pub fn open(resolved: &Resolved, host: &Host) -> Result<Components, Error> {
     let e = &resolved.experiment;
     let mut identities = BTreeMap::new();
+    let (sampler, sampler_identity) = match e.augment.isolation {
+        Isolation::None => {
+            let sampler =
+                component(resolved, Kind::Sampler, &e.sampler, |s| host.sampler(&s.plugin, &s.options))?;
+            (sampler, None)
+        }
+        Isolation::Process => {
+            let memory = match e.augment.memory_gib {
+                0.0 => machine::memory(),
+                gib => Some((gib * f64::from(1 << 30)) as u64),
+            };
+            let (sampler, identity) = component(resolved, Kind::Sampler, &e.sampler, |s| {
+                host.isolated_sampler(&s.plugin, &s.options, memory)
+            })?;
+            (sampler, Some(identity))
+        }
+    };
     let stages = [&e.backbone, &e.head, &e.loss, &e.sampler, &e.backend];
     for (kind, stage) in Kind::ALL.into_iter().zip(stages) {
-        let (_, version, sha256) =
-            host.identify(kind, &stage.plugin).map_err(|error| located(resolved, kind, error))?;
+        let known = sampler_identity.clone().filter(|_| kind == Kind::Sampler);
+        let identified = known.map_or_else(|| host.identify(kind, &stage.plugin), Ok);
+        let (_, version, sha256) = identified.map_err(|error| located(resolved, kind, error))?;
         let options = Value::Object(stage.options.clone());
         identities
             .insert(kind.name().into(), Identity { plugin: stage.plugin.clone(), version, sha256, options });
@@ -56,7 +133,7 @@ pub fn open(resolved: &Resolved, host: &Host) -> Result<Components, Error> {
         backbone: component(resolved, Kind::Backbone, &e.backbone, |s| host.backbone(&s.plugin, &s.options))?,
         head: component(resolved, Kind::Head, &e.head, |s| host.head(&s.plugin, &s.options))?,
         loss: component(resolved, Kind::Loss, &e.loss, |s| host.loss(&s.plugin, &s.options))?,
-        sampler: component(resolved, Kind::Sampler, &e.sampler, |s| host.sampler(&s.plugin, &s.options))?,
+        sampler,
         backend: component(resolved, Kind::Backend, &e.backend, |s| host.backend(&s.plugin, &s.options))?,
         identities,
     })

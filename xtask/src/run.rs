@@ -1,16 +1,18 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use expanse_config::Resolved;
-use expanse_host::{Host, cancel, set_threads};
+use expanse_host::{Host, cancel, cancelled, set_stall_limit, set_threads};
 use expanse_pipeline::{Outcome, Prepared, Provenance, RunFolder, prepare, save};
 use expanse_report::table;
 
 use crate::{
     cli::{Format, RunOptions},
     error::Error,
-    machine, plugins,
+    exit, machine, plugins,
     progress::Progress,
-    show, workspace,
+    show,
+    stdout::Protected,
+    workspace,
 };
 
 /// `run`.
@@ -18,7 +20,9 @@ pub fn command(options: &RunOptions, quiet: bool) -> Result<(), Error> {
     let resolved = show::resolved(&options.source, &[])?;
     begin(&resolved);
     let host = plugins::host(&options.plugins)?;
+    let stdout = Protected::new();
     let (outcome, data, folder) = run(&resolved, &host, quiet)?;
+    drop(stdout);
     match options.format {
         Format::Json => println!("{}", serde_json::to_string_pretty(&outcome.metrics)?),
         Format::Table => print!("{}", table(&outcome.metrics, &data.train.classes, data.counts.as_slice())),
@@ -34,9 +38,19 @@ pub fn begin(resolved: &Resolved) {
     let threads = machine::threads(resolved.experiment.threads);
     set_threads(threads);
     limit_rayon(threads);
-    if let Err(error) = ctrlc::set_handler(cancel) {
+    let stall = resolved.experiment.augment.stall_seconds;
+    set_stall_limit(Some(Duration::from_secs(stall)).filter(|limit| !limit.is_zero()));
+    if let Err(error) = ctrlc::set_handler(interrupted) {
         tracing::warn!("Ctrl-C will end the program at once: {error}");
     }
+}
+
+/// The first time everything is asked to stop in order; a plugin may not heed that, so the second time ends the program.
+fn interrupted() {
+    if cancelled() {
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    }
+    cancel();
 }
 
 /// Every library has its own pool of threads, which reads this variable when it is first used.

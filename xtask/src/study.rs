@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Format, Source, StudyOptions},
     error::Error,
-    plugins, run, show, workspace,
+    plugins, run, show,
+    stdout::Protected,
+    workspace,
 };
 
 /// A study: variants of one experiment, each over the same seeds.
@@ -45,6 +47,7 @@ pub fn command(options: &StudyOptions, quiet: bool) -> Result<(), Error> {
     let first = source(&study, options, &[], study.seeds.first().copied().unwrap_or(0));
     run::begin(&show::resolved(&first, &[])?);
     let host = plugins::host(&options.plugins)?;
+    let stdout = Protected::new();
     // Seeds outermost: the variants of a seed share its phase 1.
     let mut results: Vec<Vec<Pair>> = study.variant.iter().map(|_| Vec::new()).collect();
     for &seed in &study.seeds {
@@ -58,6 +61,7 @@ pub fn command(options: &StudyOptions, quiet: bool) -> Result<(), Error> {
             results.push(Pair { baseline, three_phase });
         }
     }
+    drop(stdout);
     let names = study.variant.iter().map(|variant| variant.name.as_str());
     let rows: Vec<_> = names.zip(&results).collect();
     match options.format {

@@ -47,6 +47,8 @@ pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), C
         strategy,
         "a name, a ratio above 0 or a list of counts",
     )?;
+    let memory = experiment.augment.memory_gib;
+    check.that(memory >= 0.0, "augment.memory_gib", memory, "0 or more")?;
     schedule("finetune", &finetune.schedule, &check)?;
     check.that(experiment.gap.draws >= 1, "gap.draws", experiment.gap.draws, "1 or more")
 }

@@ -115,6 +115,23 @@ pub struct Train {
 pub struct Augment {
     /// A strategy's name, a ratio to the largest class, or a count for each class.
     pub sampling_strategy: Value,
+    /// Where the sampler's library runs.
+    #[serde(deserialize_with = "name")]
+    pub isolation: Isolation,
+    /// GiB that a sampler in a process of its own may take, 0 or more; 0 takes the memory of the machine.
+    pub memory_gib: f64,
+    /// Seconds without progress after which a plugin counts as stalled; 0 waits for ever.
+    pub stall_seconds: u64,
+}
+
+/// Where a sampler's library runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In the process of the driver.
+    None,
+    /// In a process of its own.
+    Process,
 }
 
 /// Phase 3: a head alone, on balanced embeddings.

@@ -26,8 +26,8 @@ mod tests;
 
 pub use error::{ConfigError, Hint};
 pub use experiment::{
-    Augment, ClassWeighting, Data, Experiment, Finetune, Gap, HeadInit, Profile, Run, Schedule, Selection,
-    Stage, Train,
+    Augment, ClassWeighting, Data, Experiment, Finetune, Gap, HeadInit, Isolation, Profile, Run, Schedule,
+    Selection, Stage, Train,
 };
 pub use names::{data_sets, experiments, nearest};
 pub use origin::{Layer, Origin};

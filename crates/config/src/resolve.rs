@@ -69,7 +69,8 @@ where
 }
 
 /// Variables of this prefix that configure the program, not the experiment.
-const NOT_KEYS: [&str; 2] = ["EXPANSE_LOG", "EXPANSE_PLUGIN_PATH"];
+const NOT_KEYS: [&str; 4] =
+    ["EXPANSE_CACHE_HOME", "EXPANSE_CONFIG_HOME", "EXPANSE_LOG", "EXPANSE_PLUGIN_PATH"];
 
 /// The variables that set a key, sorted by name.
 fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<Vec<Settings>, ConfigError> {

@@ -108,6 +108,11 @@ impl<'a> MatrixView<'a> {
         &self.data[index * self.stride..][..self.cols]
     }
 
+    /// All values, row after row, if nothing lies between the rows.
+    pub fn as_contiguous(&self) -> Option<&'a [f32]> {
+        (self.stride == self.cols).then(|| &self.data[..self.rows * self.cols])
+    }
+
     /// A copy of the named rows, in the order named.
     pub fn select_rows(&self, indices: &[usize]) -> Matrix {
         let data = indices.iter().flat_map(|&i| self.row(i)).copied().collect();
@@ -124,6 +129,8 @@ mod tests {
         let data = [1.0, 2.0, 9.0, 3.0, 4.0];
         let view = MatrixView::new(&data, 2, 2, 3).unwrap();
         assert_eq!((view.row(0), view.row(1)), (&[1.0, 2.0][..], &[3.0, 4.0][..]));
+        assert_eq!(view.as_contiguous(), None);
+        assert_eq!(MatrixView::new(&data, 2, 2, 2).unwrap().as_contiguous(), Some(&data[..4]));
         assert_eq!(view.select_rows(&[1, 1]).as_slice(), [3.0, 4.0, 3.0, 4.0]);
     }
 

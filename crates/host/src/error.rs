@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use expanse_abi::{ErrorCode, PluginError};
 
-use crate::{FileProblem, Kind};
+use crate::{FileProblem, Kind, SidecarError};
 
 /// A plugin cannot be found, loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,84 @@ pub enum HostError {
         /// What is wrong with it, and what to do.
         problem: FileProblem,
     },
+    /// There is no room for a private copy of a library.
+    #[error("{}: a private copy of it cannot be made: {source}; free memory", path.display())]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A library is not trusted.
+    #[error(
+        "{}: it is not trusted, and opening it would run its code with your rights; if you know where it comes from: cargo xtask plugin trust {}",
+        path.display(), path.display()
+    )]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The manifest beside a library cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Sidecar {
+        /// The library.
+        path: PathBuf,
+        /// What is wrong with its manifest.
+        problem: SidecarError,
+    },
+    /// The manifest beside a library is not this library's.
+    #[error(
+        "{}: its manifest tells the {field} {expected} and it is {found}; get both anew from where they come from, or make the manifest with `plugin pack`",
+        path.display()
+    )]
+    OtherManifest {
+        /// The library.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+        /// What the manifest tells.
+        expected: String,
+        /// What is the case.
+        found: String,
+    },
+    /// A plugin in a process of its own has ended the process.
+    #[error("{kind} `{name}`: its process {how}; nothing of what it was making is used{}",
+        if stderr.is_empty() { String::new() } else { format!("; it said last: {stderr}") })]
+    Crashed {
+        /// The kind of plugin.
+        kind: Kind,
+        /// The plugin.
+        name: String,
+        /// How the process ended.
+        how: String,
+        /// The last line on its stderr.
+        stderr: String,
+    },
+    /// A plugin in a process of its own has shown no sign of life.
+    #[error(
+        "{kind} `{name}`: it has neither returned nor reported progress for {seconds} s and was ended; raise augment.stall_seconds if it only needs longer"
+    )]
+    Stalled {
+        /// The kind of plugin.
+        kind: Kind,
+        /// The plugin.
+        name: String,
+        /// For how long it was silent.
+        seconds: u64,
+    },
+    /// The process for a plugin cannot be started or talked to.
+    #[error("{kind} `{name}`: a process of its own cannot be had: {message}")]
+    Process {
+        /// The kind of plugin.
+        kind: Kind,
+        /// The plugin.
+        name: String,
+        /// Why not.
+        message: String,
+    },
+    /// What a plugin's process says of a library that it cannot use.
+    #[error("{0}")]
+    Refused(String),
     /// The operating system cannot load the library.
     #[error("{}: the system's loader refuses it: {message}", path.display())]
     Open {

@@ -33,11 +33,19 @@ pub enum FileProblem {
     },
 }
 
-/// Checks what can be checked without opening the library; answers the SHA-256 of the file, in hexadecimal.
-pub(crate) fn check(path: &Path) -> Result<String, FileProblem> {
+/// A file that looks like a library for this machine, as it was when it was read: what is opened later are these bytes.
+pub(crate) struct Checked {
+    pub bytes: Vec<u8>,
+    /// SHA-256 of the bytes, in hexadecimal.
+    pub sha256: String,
+}
+
+/// Reads a file once and checks what can be checked without opening the library.
+pub(crate) fn read(path: &Path) -> Result<Checked, FileProblem> {
     let bytes = fs::read(path)?;
     check_bytes(&bytes)?;
-    Ok(sha256(&bytes))
+    let sha256 = sha256(&bytes);
+    Ok(Checked { bytes, sha256 })
 }
 
 #[cfg(target_os = "linux")]

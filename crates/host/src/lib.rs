@@ -4,23 +4,38 @@
 //! A [`Host`] looks for libraries named `KIND_NAME` (`libsampler_eos.so`) in the folders of its search path,
 //! first match wins. A library is opened once in a process and never unloaded.
 
+mod admission;
+mod calls;
 mod components;
+mod descriptions;
 mod error;
 mod file;
+mod isolated;
 mod kind;
 mod library;
+mod messages;
 mod objects;
+mod records;
 mod registry;
+mod sealed;
 mod services;
+mod shared;
 mod sidecar;
+mod trust;
+mod worker;
 
+pub use calls::{Calls, set_stall_limit, take_calls};
 pub use components::{
     Backbone, Backend, Device, Head, Loss, Recorder, Sampler, Session, Synthetic, TensorKind,
 };
 pub use error::HostError;
 pub use expanse_abi::{Manifest, PluginEntry};
 pub use file::FileProblem;
+pub use isolated::Worker;
 pub use kind::Kind;
-pub use registry::{Found, Host};
-pub use services::{LOG_TARGET, cancel, cancelled, on_progress, set_threads};
+pub use records::LOG_TARGET;
+pub use registry::{Found, Host, Identified};
+pub use services::{cancel, cancelled, on_progress, set_threads};
 pub use sidecar::{Sidecar, SidecarError, SidecarPlugin, TARGET};
+pub use trust::{Trust, TrustError, TrustList};
+pub use worker::serve;

@@ -16,7 +16,7 @@ use expanse_abi::{
 };
 use expanse_program::DIALECT;
 
-use crate::{HostError, Kind, file, services};
+use crate::{HostError, Kind, file::Checked, sealed, services};
 
 /// A library that is open and will stay so.
 pub(crate) struct Library {
@@ -36,10 +36,10 @@ enum Root {
 }
 
 impl Library {
-    /// Checks and opens a library of a kind, reads its manifest and hands it the host's services.
-    pub fn open(path: &Path, kind: Kind) -> Result<Self, HostError> {
-        let sha256 = file::check(path).map_err(|problem| HostError::File { path: path.into(), problem })?;
-        let header = header(path, kind)?;
+    /// Opens the bytes that were read from a path, reads the manifest and hands over the host's services.
+    pub fn open(path: &Path, kind: Kind, Checked { bytes, sha256 }: Checked) -> Result<Self, HostError> {
+        let header = header(path, kind, &bytes)?;
+        drop(bytes);
         let root = match kind {
             Kind::Backbone => Root::Backbone(module(path, header)?),
             Kind::Head => Root::Head(module(path, header)?),
@@ -109,11 +109,13 @@ fn other_kind() -> PluginError {
     PluginError { code: expanse_abi::ErrorCode::INTERNAL, message, detail: "{}".into() }
 }
 
-/// Opens the file and finds the header of its root module.
-fn header(path: &Path, kind: Kind) -> Result<&'static LibHeader, HostError> {
-    // SAFETY: opening runs the constructors of the library; the user has placed it in the search path or named
-    // it, which is all the trust that running native code can rest on.
-    let library = unsafe { open(path) }
+/// Opens the bytes of a library and finds the header of its root module.
+fn header(path: &Path, kind: Kind, bytes: &[u8]) -> Result<&'static LibHeader, HostError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let copy = sealed::copy(&name, bytes).map_err(|source| HostError::Copy { path: path.into(), source })?;
+    // SAFETY: opening runs the constructors of the library; its bytes are those that the host admitted, which is all
+    // the trust that running native code can rest on.
+    let library = unsafe { open(&copy) }
         .map_err(|error| HostError::Open { path: path.into(), message: error.to_string() })?;
     // Its constructors have run and may have started anything: it stays, even if it turns out to be no plugin.
     let library = std::mem::ManuallyDrop::new(library);

@@ -3,19 +3,43 @@ use std::{
     env::consts::{DLL_PREFIX, DLL_SUFFIX},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use expanse_abi::{Manifest, PluginEntry};
 use serde_json::{Map, Value};
 
-use crate::{Backbone, Backend, Head, HostError, Kind, Loss, Sampler, library::Library, objects};
+use crate::{
+    Backbone, Backend, Head, HostError, Kind, Loss, Sampler, Sidecar, Trust,
+    admission::admit,
+    calls::{Frequency, watched},
+    descriptions::Descriptions,
+    isolated,
+    isolated::Worker,
+    library::Library,
+    objects,
+};
 
 /// Finds and opens plugins.
+#[derive(Default)]
 pub struct Host {
     search_path: Vec<PathBuf>,
-    open: Mutex<BTreeMap<PathBuf, Arc<Library>>>,
+    trust: Trust,
+    descriptions: Option<Descriptions>,
+    worker: Option<Worker>,
+    open: Mutex<Open>,
 }
+
+/// The libraries that are open.
+#[derive(Default)]
+struct Open {
+    by_path: BTreeMap<PathBuf, Arc<Library>>,
+    /// The same bytes are opened once, wherever they lie.
+    by_sha256: BTreeMap<String, Arc<Library>>,
+}
+
+/// Where a library lies, its version, and the SHA-256 of the bytes that are open.
+pub type Identified = (PathBuf, String, String);
 
 /// A library in the search path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +53,27 @@ pub struct Found {
 }
 
 impl Host {
-    /// A host that looks for plugins in these folders, the first match winning.
+    /// A host that looks for plugins in these folders, the first match winning, and opens whatever it is asked for.
     pub fn new(search_path: Vec<PathBuf>) -> Self {
-        Self { search_path, open: Mutex::default() }
+        Self { search_path, ..Self::default() }
+    }
+
+    /// Opens only what is trusted.
+    #[must_use]
+    pub fn with_trust(self, trust: Trust) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// Remembers in this folder what libraries say of themselves.
+    #[must_use]
+    pub fn with_cache(self, folder: &Path) -> Self {
+        Self { descriptions: Some(Descriptions::new(folder)), ..self }
+    }
+
+    /// Lets this program open libraries in processes of their own: for samplers, and to ask a library what it is.
+    #[must_use]
+    pub fn with_worker(self, worker: Worker) -> Self {
+        Self { worker: Some(worker), ..self }
     }
 
     /// All libraries in the search path, by kind and name; none is opened.
@@ -46,9 +88,38 @@ impl Host {
         found.into_iter().map(|((kind, name), path)| Found { kind, name, path }).collect()
     }
 
-    /// What a library says of itself.
+    /// What a library says of itself: by the manifest beside it, from memory, or else by opening it, in a process of
+    /// its own if there is a worker.
     pub fn manifest(&self, found: &Found) -> Result<Manifest, HostError> {
-        Ok(self.library(found.kind, &found.path)?.manifest.clone())
+        let path = canonical(&found.path)?;
+        if let Some(library) = self.open().by_path.get(&path) {
+            return Ok(library.manifest.clone());
+        }
+        let sidecar = Sidecar::read(&path)
+            .map_err(|problem| HostError::Sidecar { path: path.clone(), problem })?
+            .map(|sidecar| sidecar.manifest());
+        let known = || Some(self.descriptions.as_ref()?.find(&path)?.1);
+        if let Some(manifest) = sidecar.or_else(known) {
+            return Ok(manifest);
+        }
+        let Some(worker) = &self.worker else {
+            return Ok(self.library(found.kind, &path)?.manifest.clone());
+        };
+        let sha256 = admit(&path, found.kind, &self.trust)?.sha256;
+        let manifest = isolated::describe(worker, found.kind, &path, &sha256)?;
+        if let Some(descriptions) = &self.descriptions {
+            descriptions.keep(&path, &sha256, &manifest);
+        }
+        Ok(manifest)
+    }
+
+    /// Whether the library may be opened.
+    pub fn is_trusted(&self, found: &Found) -> Result<bool, HostError> {
+        match admit(&canonical(&found.path)?, found.kind, &self.trust) {
+            Ok(_) => Ok(true),
+            Err(HostError::Untrusted { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens a backbone.
@@ -74,9 +145,26 @@ impl Host {
 
     /// Opens a sampler.
     pub fn sampler(&self, name: &str, options: &Map<String, Value>) -> Result<Box<dyn Sampler>, HostError> {
-        let plugin = self.find(Kind::Sampler, name, options)?;
-        let object = plugin.open(Library::open_sampler)?;
-        Ok(Box::new(objects::Sampler { plugin: plugin.named(), object }))
+        Ok(self.sampler_at(&self.locate(Kind::Sampler, name)?, name, options)?.0)
+    }
+
+    /// Opens a sampler in a process of its own, which may take at most `memory` bytes: whatever its library does to
+    /// that process, this one gets an error and goes on. Answers also what [`identify`](Self::identify) does.
+    pub fn isolated_sampler(
+        &self,
+        name: &str,
+        options: &Map<String, Value>,
+        memory: Option<u64>,
+    ) -> Result<(Box<dyn Sampler>, Identified), HostError> {
+        let kind = Kind::Sampler;
+        let Some(worker) = &self.worker else {
+            let message = "this program has no worker for it".into();
+            return Err(HostError::Process { kind, name: name.into(), message });
+        };
+        let path = canonical(&self.locate(kind, name)?)?;
+        let sha256 = admit(&path, kind, &self.trust)?.sha256;
+        let (sampler, version) = isolated::open(worker, name, &path, &sha256, options, memory)?;
+        Ok((sampler, (path, version, sha256)))
     }
 
     /// Opens a backend.
@@ -87,15 +175,39 @@ impl Host {
     }
 
     /// Where a plugin's library lies, its version and the SHA-256 of the file when it was opened.
-    pub fn identify(&self, kind: Kind, name: &str) -> Result<(PathBuf, String, String), HostError> {
+    pub fn identify(&self, kind: Kind, name: &str) -> Result<Identified, HostError> {
         let path = self.locate(kind, name)?;
         let library = self.library(kind, &path)?;
         Ok((path, library.manifest.version.clone(), library.sha256.clone()))
     }
 
+    /// Opens a sampler of a library; answers also the sampler's name and the library's version.
+    pub(crate) fn sampler_at(
+        &self,
+        path: &Path,
+        name: &str,
+        options: &Map<String, Value>,
+    ) -> Result<(Box<dyn Sampler>, String, String), HostError> {
+        let plugin = self.member(Kind::Sampler, path, name, options)?;
+        let object = plugin.open(Library::open_sampler)?;
+        let version = plugin.library.manifest.version.clone();
+        let named = plugin.named();
+        let opened = named.name.clone();
+        Ok((Box::new(objects::Sampler { plugin: named, object }), opened, version))
+    }
+
     fn find(&self, kind: Kind, name: &str, options: &Map<String, Value>) -> Result<Plugin, HostError> {
-        let path = self.locate(kind, name)?;
-        let library = self.library(kind, &path)?;
+        self.member(kind, &self.locate(kind, name)?, name, options)
+    }
+
+    fn member(
+        &self,
+        kind: Kind,
+        path: &Path,
+        name: &str,
+        options: &Map<String, Value>,
+    ) -> Result<Plugin, HostError> {
+        let library = self.library(kind, path)?;
         let plugins = &library.manifest.plugins;
         let entry = match plugins.iter().find(|entry| entry.name == name) {
             Some(entry) => entry,
@@ -103,7 +215,7 @@ impl Host {
             None if is_path(name) && plugins.len() == 1 => &plugins[0],
             None => {
                 let members = plugins.iter().map(|entry| entry.name.clone()).collect();
-                return Err(HostError::NoMember { path, name: name.into(), members });
+                return Err(HostError::NoMember { path: path.into(), name: name.into(), members });
             }
         };
         let plugin =
@@ -143,20 +255,35 @@ impl Host {
     }
 
     fn library(&self, kind: Kind, path: &Path) -> Result<Arc<Library>, HostError> {
-        let path = fs::canonicalize(path)
-            .map_err(|error| HostError::File { path: path.into(), problem: error.into() })?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(library) = open.get(&path) {
-            if library.kind != kind {
-                let found = library.kind.name().into();
-                return Err(HostError::OtherKind { path, found, kind });
+        let path = canonical(path)?;
+        let of_kind = |library: &Arc<Library>| {
+            if library.kind == kind {
+                return Ok(library.clone());
             }
-            return Ok(library.clone());
+            Err(HostError::OtherKind { path: path.clone(), found: library.kind.name().into(), kind })
+        };
+        let mut open = self.open();
+        if let Some(library) = open.by_path.get(&path) {
+            return of_kind(library);
         }
-        let library = Arc::new(Library::open(&path, kind)?);
-        open.insert(path, library.clone());
+        let checked = admit(&path, kind, &self.trust)?;
+        let sha256 = checked.sha256.clone();
+        let library = match open.by_sha256.get(&sha256) {
+            Some(library) => of_kind(library)?,
+            None => Arc::new(Library::open(&path, kind, checked)?),
+        };
+        open.by_sha256.insert(sha256, library.clone());
+        open.by_path.insert(path, library.clone());
         Ok(library)
     }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, HostError> {
+    fs::canonicalize(path).map_err(|error| HostError::File { path: path.into(), problem: error.into() })
 }
 
 /// A plugin that has been found, with the options that it is to have.
@@ -192,7 +319,8 @@ impl Plugin {
         open: impl Fn(&Library, &str, &str) -> Result<T, expanse_abi::PluginError>,
     ) -> Result<T, HostError> {
         let options = Value::Object(self.options.clone()).to_string();
-        open(&self.library, &self.entry.name, &options)
+        let open = || open(&self.library, &self.entry.name, &options);
+        watched(&self.named(), "open", Frequency::Rare, open)
             .map_err(|error| HostError::of_plugin(self.kind, &self.entry.name, error, &self.option_names()))
     }
 

@@ -1,7 +1,7 @@
 //! What the host does for plugins. A process has one host, so these are its globals.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -10,14 +10,24 @@ use expanse_abi::{
     abi_stable::{prefix_type::PrefixTypeTrait, std_types::RStr},
 };
 
+use crate::{calls, records};
+
 static CANCELLED: AtomicBool = AtomicBool::new(false);
 static THREADS: AtomicUsize = AtomicUsize::new(1);
 static PROGRESS: Mutex<Option<Progress>> = Mutex::new(None);
+static ELSEWHERE: OnceLock<Elsewhere> = OnceLock::new();
 
 type Progress = Box<dyn Fn(&str, u64, u64) + Send>;
 
-/// The target of all records of plugins; the library's name is the field `library`.
-pub const LOG_TARGET: &str = "plugin";
+/// Where records and progress go in a process that works for another one.
+pub(crate) struct Elsewhere {
+    /// Whether the other process would write a record of this level.
+    pub enabled: fn(u8) -> bool,
+    /// Hands a record over.
+    pub log: fn(LogRecord<'_>),
+    /// Hands progress over.
+    pub progress: fn(&str, u64, u64),
+}
 
 /// Asks everything that runs to stop soon.
 pub fn cancel() {
@@ -34,9 +44,28 @@ pub fn set_threads(threads: usize) {
     THREADS.store(threads.max(1), Ordering::Relaxed);
 }
 
+/// How many threads each plugin may use.
+pub(crate) fn thread_budget() -> usize {
+    THREADS.load(Ordering::Relaxed)
+}
+
 /// Calls `progress(library, done, total)` whenever a plugin tells how far it has come.
 pub fn on_progress(progress: impl Fn(&str, u64, u64) + Send + 'static) {
     *PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(progress));
+}
+
+/// Routes records and progress to the process that this one works for.
+pub(crate) fn route(elsewhere: Elsewhere) {
+    // A second route would be for a second master, and there is none.
+    let _ = ELSEWHERE.set(elsewhere);
+}
+
+/// A plugin has come so far.
+pub(crate) fn progressed(library: &str, done: u64, total: u64) {
+    calls::sign_of_life();
+    if let Some(progress) = &*PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) {
+        progress(library, done, total);
+    }
 }
 
 /// The services as plugins get them.
@@ -46,28 +75,17 @@ pub(crate) fn services() -> HostServices_Ref {
 }
 
 extern "C" fn log_enabled(level: u8, _: RStr<'_>) -> bool {
-    match level {
-        0 => tracing::enabled!(target: LOG_TARGET, tracing::Level::ERROR),
-        1 => tracing::enabled!(target: LOG_TARGET, tracing::Level::WARN),
-        2 => tracing::enabled!(target: LOG_TARGET, tracing::Level::INFO),
-        3 => tracing::enabled!(target: LOG_TARGET, tracing::Level::DEBUG),
-        _ => tracing::enabled!(target: LOG_TARGET, tracing::Level::TRACE),
-    }
+    ELSEWHERE.get().map_or_else(|| records::enabled_somewhere(level), |elsewhere| (elsewhere.enabled)(level))
 }
 
-extern "C" fn log_enabled_in(_: RStr<'_>, level: u8, target: RStr<'_>) -> bool {
-    log_enabled(level, target)
+extern "C" fn log_enabled_in(library: RStr<'_>, level: u8, _: RStr<'_>) -> bool {
+    ELSEWHERE
+        .get()
+        .map_or_else(|| records::enabled(library.as_str(), level), |elsewhere| (elsewhere.enabled)(level))
 }
 
-extern "C" fn log(LogRecord { level, library, target, message }: LogRecord<'_>) {
-    let (library, module, message) = (library.as_str(), target.as_str(), message.as_str());
-    match level {
-        0 => tracing::error!(target: LOG_TARGET, library, module, "{message}"),
-        1 => tracing::warn!(target: LOG_TARGET, library, module, "{message}"),
-        2 => tracing::info!(target: LOG_TARGET, library, module, "{message}"),
-        3 => tracing::debug!(target: LOG_TARGET, library, module, "{message}"),
-        _ => tracing::trace!(target: LOG_TARGET, library, module, "{message}"),
-    }
+extern "C" fn log(record: LogRecord<'_>) {
+    ELSEWHERE.get().map_or_else(|| records::write(record), |elsewhere| (elsewhere.log)(record));
 }
 
 extern "C" fn is_cancelled() -> bool {
@@ -75,11 +93,12 @@ extern "C" fn is_cancelled() -> bool {
 }
 
 extern "C" fn threads() -> usize {
-    THREADS.load(Ordering::Relaxed)
+    thread_budget()
 }
 
 extern "C" fn progress(library: RStr<'_>, done: u64, total: u64) {
-    if let Some(progress) = &*PROGRESS.lock().unwrap_or_else(PoisonError::into_inner) {
-        progress(library.as_str(), done, total);
+    match ELSEWHERE.get() {
+        Some(elsewhere) => (elsewhere.progress)(library.as_str(), done, total),
+        None => progressed(library.as_str(), done, total),
     }
 }

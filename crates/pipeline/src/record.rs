@@ -27,7 +27,7 @@ pub struct Provenance {
 /// | file | content |
 /// |---|---|
 /// | `config.toml`, `origins.json` | the resolved configuration, and where each value comes from |
-/// | `record.json` | what made the run: plugins with versions and hashes, data, machine, notes |
+/// | `record.json` | what made the run: plugins with versions, hashes, time and memory of their calls; data, machine, notes |
 /// | `events.jsonl` | what happened, one event a line |
 /// | `metrics.json` | what was measured |
 /// | `baseline.safetensors` | the model of phase 1 |
@@ -52,6 +52,7 @@ pub fn save(
             "test_sha256": data.test.sha256(),
         },
         "sampler_report": outcome.synthetic.report,
+        "plugin_calls": expanse_host::take_calls(),
     });
     folder.write("config.toml", provenance.config.as_bytes())?;
     folder.write("origins.json", &serde_json::to_vec_pretty(&provenance.origins)?)?;

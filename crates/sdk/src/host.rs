@@ -52,7 +52,11 @@ pub(crate) fn install(services: HostServices_Ref, library: &'static str) -> Resu
 }
 
 pub(crate) fn log_enabled(level: u8, target: &str) -> bool {
-    SERVICES.get().is_some_and(|(services, _)| services.log_enabled()(level, target.into()))
+    SERVICES.get().is_some_and(|(services, library)| match services.log_enabled_in() {
+        Some(enabled) => enabled((*library).into(), level, target.into()),
+        // A host that is older than this plugin.
+        None => services.log_enabled()(level, target.into()),
+    })
 }
 
 pub(crate) fn log(level: u8, target: &str, message: &str) {
