@@ -7,6 +7,7 @@
 mod checks;
 mod cli;
 mod data;
+mod ending;
 mod error;
 mod exit;
 mod logging;

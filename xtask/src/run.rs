@@ -7,6 +7,7 @@ use expanse_report::table;
 
 use crate::{
     cli::{Format, RunOptions},
+    ending::{Unfinished, end},
     error::Error,
     exit, machine, plugins,
     progress::Progress,
@@ -48,7 +49,7 @@ pub fn begin(resolved: &Resolved) {
 /// The first time everything is asked to stop in order; a plugin may not heed that, so the second time ends the program.
 fn interrupted() {
     if cancelled() {
-        std::process::exit(i32::from(exit::INTERRUPTED));
+        end(exit::INTERRUPTED);
     }
     cancel();
 }
@@ -64,6 +65,7 @@ fn limit_rayon(threads: usize) {
 /// Runs an experiment and keeps it.
 pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Prepared, PathBuf), Error> {
     let experiment = &resolved.experiment;
+    let _unfinished = Unfinished::new();
     let progress = Progress::new(quiet);
     let made_by = machine::made_by(machine::threads(experiment.threads));
     let components = plugins::open(resolved, host)?;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::path::Path;
+use std::{error::Error as _, path::Path};
 
 use expanse_abi::{
     BackboneRoot_Ref, BackendBox, BackendRoot_Ref, Fallible, HeadRoot_Ref, HostServices_Ref, LossRoot_Ref,
@@ -115,8 +115,11 @@ fn header(path: &Path, kind: Kind, bytes: &[u8]) -> Result<&'static LibHeader, H
     let copy = sealed::copy(&name, bytes).map_err(|source| HostError::Copy { path: path.into(), source })?;
     // SAFETY: opening runs the constructors of the library; its bytes are those that the host admitted, which is all
     // the trust that running native code can rest on.
-    let library = unsafe { open(&copy) }
-        .map_err(|error| HostError::Open { path: path.into(), message: error.to_string() })?;
+    let library = unsafe { open(&copy) }.map_err(|error| {
+        // What the loader itself says is the cause of the error.
+        let message = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        HostError::Open { path: path.into(), message }
+    })?;
     // Its constructors have run and may have started anything: it stays, even if it turns out to be no plugin.
     let library = std::mem::ManuallyDrop::new(library);
     // SAFETY: the name belongs to abi_stable, which exports a `LibHeader` under it; a reference to it begins

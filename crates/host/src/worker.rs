@@ -154,7 +154,9 @@ fn limit(memory: Option<u64>) -> io::Result<()> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok();
     let pages = pages.and_then(|statm| statm.split(' ').next()?.parse::<u64>().ok()).unwrap_or(0);
     let most = memory.saturating_add(pages * rustix::param::page_size() as u64);
-    setrlimit(Resource::As, Rlimit { current: Some(most), maximum: getrlimit(Resource::As).maximum })?;
+    let maximum = getrlimit(Resource::As).maximum;
+    let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
+    setrlimit(Resource::As, Rlimit { current, maximum })?;
     Ok(())
 }
 
