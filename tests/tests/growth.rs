@@ -10,11 +10,14 @@ use std::{
 };
 
 use expanse_domain::{Matrix, Seed};
-use expanse_host::{Host, HostError, Kind, TensorKind};
+use expanse_host::{BOUNDARY, Found, Growth, Host, HostError, Kind, TensorKind};
 use expanse_program::{
     BackboneRequest, HeadRequest, LossRequest, Optimizer, Program, tensors_from_bytes, tensors_to_bytes,
 };
-use expanse_tests::{built, plugins};
+use expanse_tests::{
+    built, driver_command, plugins,
+    variant::{Change, variant},
+};
 use serde_json::Map;
 
 const NAME: &str = "frozen";
@@ -102,6 +105,36 @@ fn a_frozen_backend_answers_every_call() {
             assert_eq!(tensors_from_bytes(&tensors.unwrap()).unwrap()[0].values, [1.0, 2.0]);
         }
     });
+}
+
+#[test]
+fn a_change_of_the_boundary_is_told_by_what_it_does_to_plugins() {
+    let growth = |name: &str, changes: &[Change<'_>]| {
+        let path = variant(name, changes);
+        let found = Found { kind: Kind::Sampler, name: name.into(), path };
+        Host::new(Vec::new()).growth(&found).unwrap().1
+    };
+    assert_eq!(growth("same", &[]), Growth::Same);
+    // As seen from a host that has what the plugin lacks, and the other way round.
+    let field = (
+        "abi/src/services.rs",
+        "    /// As `log_enabled`, for one library: hosts since 0.1.1 filter by library.\n    pub log_enabled_in: extern \"C\" fn(library: RStr<'_>, level: u8, target: RStr<'_>) -> bool,\n",
+        "",
+    );
+    assert_eq!(growth("without", &[field]), Growth::Program);
+    let method = (
+        "abi/src/objects.rs",
+        "output: SampleOutput<'_>) -> Fallible<RString>;",
+        "output: SampleOutput<'_>) -> Fallible<RString>;\n fn later(&self) -> u64 { 7 }",
+    );
+    assert_eq!(growth("with", &[method]), Growth::Library);
+    let seed = ("abi/src/data.rs", "pub seed: u64", "pub seed: u32");
+    assert!(matches!(growth("broken", &[seed]), Growth::Broken(difference) if difference.contains("seed")));
+
+    let output = driver_command().arg("abi").output().unwrap();
+    let (told, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && told.contains(&format!("version {BOUNDARY} suits")), "{told}{error}");
+    assert!(told.contains("since 0.1.0   sampler   grown: its plugins still load"), "{told}");
 }
 
 #[test]

@@ -56,6 +56,8 @@ pub enum Command {
     Tidy,
     /// The price of the plugin boundary.
     Bench(PassOn),
+    /// Whether the boundary (crates/abi) still suits the plugins of earlier versions, and which version it needs.
+    Abi,
     /// Serve one plugin to the program that has started this one.
     #[command(name = crate::plugins::WORKER, hide = true)]
     PluginWorker,

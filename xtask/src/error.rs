@@ -60,6 +60,9 @@ pub enum Error {
         /// Its exit code.
         code: Option<i32>,
     },
+    /// The boundary does not suit its version.
+    #[error("{0}")]
+    Boundary(String),
     /// The rules of the house are broken.
     #[error("{} rules of the house are broken:\n{}", .0.len(), .0.join("\n"))]
     Tidy(Vec<String>),

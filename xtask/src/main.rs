@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "the results of the driver go to stdout")]
 
+mod boundary;
 mod checks;
 mod cli;
 mod data;
@@ -50,6 +51,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Study(options) => study::command(options, cli.quiet),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
+        Command::Abi => boundary::command(),
         Command::PluginWorker => plugins::serve(),
         Command::Config(ConfigCommand::Show(options)) => show::config(options),
         Command::Data(DataCommand::List) => data::list(),

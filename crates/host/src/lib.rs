@@ -29,10 +29,11 @@ pub use components::{
     Backbone, Backend, Device, Head, Loss, Recorder, Sampler, Session, Synthetic, TensorKind,
 };
 pub use error::HostError;
-pub use expanse_abi::{Manifest, PluginEntry};
+pub use expanse_abi::{Manifest, PluginEntry, VERSION as BOUNDARY};
 pub use file::FileProblem;
 pub use isolated::Worker;
 pub use kind::Kind;
+pub use library::Growth;
 pub use records::LOG_TARGET;
 pub use registry::{Found, Host, Identified};
 pub use services::{cancel, cancelled, on_progress, set_threads};

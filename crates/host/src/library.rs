@@ -153,25 +153,61 @@ unsafe fn open(path: &Path) -> Result<libloading::Library, libloading::Error> {
     unsafe { libloading::Library::new(path) }
 }
 
-/// The root module, if its types are laid out as this program's.
-///
-/// Either may be the newer one, so the layouts are compared both ways and one way suffices. Each comparison has
-/// its own state: shared state would make the outcome depend on what was loaded before.
+/// The root module, if its types are laid out as this program's, or as those of a version that one of the two has
+/// grown from.
 fn module<R: RootModule>(path: &Path, header: &'static LibHeader) -> Result<R, HostError> {
     let version = header.version_strings().version.as_str();
-    let Some(theirs) = header.layout() else {
-        return Err(layout(path, version, "the library hides its layout".into()));
-    };
-    let ours = <R as StableAbi>::LAYOUT;
-    let check = |a, b| check_layout_compatibility_with_globals(a, b, &CheckingGlobals::new());
-    if let Err(difference) = check(ours, theirs)
-        && check(theirs, ours).is_err()
-    {
-        return Err(layout(path, version, difference.to_string()));
+    match compare::<R>(header) {
+        Growth::Broken(difference) => return Err(layout(path, version, difference)),
+        Growth::Same | Growth::Program | Growth::Library => {}
     }
     // SAFETY: the layouts have just been compared.
     unsafe { header.init_root_module_with_unchecked_layout::<R>() }
         .map_err(|error: LibraryError| layout(path, version, error.to_string()))
+}
+
+/// How the boundary of a library and that of this program differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Not at all.
+    Same,
+    /// This program's has grown since.
+    Program,
+    /// The library's has grown since.
+    Library,
+    /// One is not what the other has grown into; the difference, for those who maintain the boundary.
+    Broken(String),
+}
+
+/// Either may be the newer one, so the layouts are compared both ways, and each comparison has its own state: shared
+/// state would make the outcome depend on what was loaded before.
+fn compare<R: RootModule>(header: &'static LibHeader) -> Growth {
+    let ours = <R as StableAbi>::LAYOUT;
+    let Some(theirs) = header.layout() else { return Growth::Broken("the library hides its layout".into()) };
+    let check = |a, b| check_layout_compatibility_with_globals(a, b, &CheckingGlobals::new());
+    match (check(ours, theirs), check(theirs, ours)) {
+        (Ok(()), Ok(())) => Growth::Same,
+        (Err(_), Ok(())) => Growth::Program,
+        (Ok(()), Err(_)) => Growth::Library,
+        (Err(difference), Err(_)) => Growth::Broken(difference.to_string()),
+    }
+}
+
+/// Compares the boundary of a library with this program's; answers also the version of the library's.
+pub(crate) fn growth(
+    path: &Path,
+    kind: Kind,
+    Checked { bytes, .. }: &Checked,
+) -> Result<(String, Growth), HostError> {
+    let header = header(path, kind, bytes)?;
+    let growth = match kind {
+        Kind::Backbone => compare::<BackboneRoot_Ref>(header),
+        Kind::Head => compare::<HeadRoot_Ref>(header),
+        Kind::Loss => compare::<LossRoot_Ref>(header),
+        Kind::Sampler => compare::<SamplerRoot_Ref>(header),
+        Kind::Backend => compare::<BackendRoot_Ref>(header),
+    };
+    Ok((header.version_strings().version.as_str().to_owned(), growth))
 }
 
 fn layout(path: &Path, version: &str, difference: String) -> HostError {

@@ -16,7 +16,7 @@ use crate::{
     descriptions::Descriptions,
     isolated,
     isolated::Worker,
-    library::Library,
+    library::{Growth, Library, growth},
     objects,
 };
 
@@ -120,6 +120,13 @@ impl Host {
             Err(HostError::Untrusted { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// How the boundary of a library differs from this program's, with the version of the library's. The library is
+    /// opened for it and not used.
+    pub fn growth(&self, found: &Found) -> Result<(String, Growth), HostError> {
+        let path = canonical(&found.path)?;
+        growth(&path, found.kind, &admit(&path, found.kind, &self.trust)?)
     }
 
     /// Opens a backbone.
