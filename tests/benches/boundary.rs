@@ -8,16 +8,14 @@
 
 #![allow(clippy::print_stdout, reason = "its result is what a benchmark prints")]
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use expanse_domain::Seed;
 use expanse_host::{Session, TensorKind};
 use expanse_tests::{
     eager::Eager,
     model::{Batch, Model, OPTIMIZER, TRAINING, tensors},
+    timing::{confidence, pairs, quantile, sorted},
 };
 
 const MODEL: Model = Model { depth: 20, image: [1, 28, 28], batch: 64, classes: 10 };
@@ -26,7 +24,7 @@ const LEARNING_RATE: f64 = 0.01;
 const GOAL: f64 = 1.03;
 
 fn main() {
-    let pairs = pairs();
+    let pairs = pairs(50);
     let mut session = MODEL.session(Seed(0)).expect("the plugins run");
     let parameters = session.export(TensorKind::Parameters).expect("the session exports");
     let mut eager = Eager::new(&MODEL, &tensors(&parameters));
@@ -100,31 +98,4 @@ fn verdict(low: f64, high: f64) -> &'static str {
     } else {
         "undecided; take more --pairs, on a machine that does nothing else"
     }
-}
-
-/// The interval that holds the median with 95 % confidence, by the normal approximation of the binomial ranks:
-/// n/2 ± 0.98·√n. Source: Conover, *Practical Nonparametric Statistics* (1999), section 3.2.
-fn confidence(sorted: &[f64]) -> (f64, f64) {
-    let (middle, reach) = ((sorted.len() - 1) / 2, (0.98 * (sorted.len() as f64).sqrt()).ceil() as usize);
-    (sorted[middle.saturating_sub(reach)], sorted[(middle + 1 + reach).min(sorted.len() - 1)])
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The quantile of sorted values, interpolated between its neighbours.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = q * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
-}
-
-/// `--pairs N`; cargo's own argument `--bench` is of no interest.
-fn pairs() -> usize {
-    let arguments: Vec<String> = env::args().collect();
-    let given = arguments.iter().position(|argument| argument == "--pairs");
-    given.and_then(|at| arguments.get(at + 1)?.parse().ok()).filter(|pairs| *pairs > 0).unwrap_or(50)
 }
