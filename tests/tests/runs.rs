@@ -96,6 +96,19 @@ fn a_run_gives_its_document_and_leaves_a_whole_folder() {
         assert_eq!(record["plugins"][stage]["sha256"].as_str().unwrap().len(), 64);
     }
     assert_eq!(record["data"]["train_counts"][9], 5);
+    let calls = record["plugin_calls"].as_array().unwrap();
+    let call = |kind: &str, name: &str| {
+        let found = calls.iter().find(|call| call["kind"] == kind && call["call"] == name);
+        found.unwrap_or_else(|| panic!("no call `{name}` of the {kind} in {calls:?}"))
+    };
+    // The rehearsal and phase 2; two epochs of each training phase.
+    assert_eq!(
+        (&call("sampler", "resample")["count"], &call("sampler", "resample")["plugin"]),
+        (&2.into(), &"eos".into())
+    );
+    assert!(call("sampler", "resample")["seconds"].as_f64().unwrap() > 0.0);
+    assert!(cfg!(not(target_os = "linux")) || call("sampler", "resample")["peak_memory"].is_u64());
+    assert!(call("backend", "step")["count"].as_u64().unwrap() > 4);
     assert!(String::from_utf8(read(&folder, "config.toml")).unwrap().contains("plugin = \"eos\""));
     let events = String::from_utf8(read(&folder, "events.jsonl")).unwrap();
     assert_eq!(events.lines().filter(|line| line.contains("\"epoch\":")).count(), 4);

@@ -30,11 +30,11 @@ pub fn tidy() -> Result<(), Error> {
     if problems.is_empty() { Ok(()) } else { Err(Error::Tidy(problems)) }
 }
 
-/// `bench`: the price of the plugin boundary, with the profile that everything runs in.
+/// `bench`: the price of the plugin boundary, with the profile that everything runs in: of training steps, and of
+/// loading and of a sampler's call.
 pub fn bench(options: &PassOn) -> Result<(), Error> {
     plugins::build()?;
-    let mut arguments =
-        vec!["bench", "--profile", "dev", "--package", "expanse-tests", "--bench", "boundary"];
+    let mut arguments = vec!["bench", "--profile", "dev", "--bench", "boundary", "--bench", "calls"];
     if !options.arguments.is_empty() {
         arguments.push("--");
         arguments.extend(options.arguments.iter().map(String::as_str));

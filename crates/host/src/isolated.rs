@@ -143,6 +143,8 @@ impl Process {
         let mut command = Command::new(&worker.program);
         command.args(&worker.arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What it says last is to be its cause of death.
+        command.env("RUST_BACKTRACE", "0");
         // A group of its own: Ctrl-C is for the program at the terminal, which then asks this process to stop.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);

@@ -68,10 +68,13 @@ pub(crate) fn progressed(library: &str, done: u64, total: u64) {
     }
 }
 
-/// The services as plugins get them.
+/// The services as plugins get them, which keep them for ever.
 pub(crate) fn services() -> HostServices_Ref {
-    HostServices { log_enabled, log, cancelled: is_cancelled, threads, progress, log_enabled_in }
-        .leak_into_prefix()
+    static SERVICES: OnceLock<HostServices_Ref> = OnceLock::new();
+    *SERVICES.get_or_init(|| {
+        HostServices { log_enabled, log, cancelled: is_cancelled, threads, progress, log_enabled_in }
+            .leak_into_prefix()
+    })
 }
 
 extern "C" fn log_enabled(level: u8, _: RStr<'_>) -> bool {
