@@ -364,6 +364,16 @@ fn every_file_ends_as_the_table_says() {
             check(what, (runs, command), fate);
         }
     }
+    // What the maintainers of the boundary want to know besides.
+    let library = folder.path().with_file_name("outside/layout").join(file_name("sampler_layout"));
+    let told = |more: &[&str]| {
+        let (_runs, mut command) = command(&library, "none", &[]);
+        let output = command.args(more).output().unwrap();
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(told(&[]).contains("hint: --explain shows the difference"));
+    let explained = told(&["--explain"]);
+    assert!(explained.contains("seed") && explained.contains("u32"), "{explained}");
 }
 
 /// A plugin of a boundary that has grown: a root has a field more, a trait a method, and the services a function.

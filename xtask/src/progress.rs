@@ -1,9 +1,12 @@
 use std::{
+    borrow::Cow,
     cell::RefCell,
     io::{self, IsTerminal},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use expanse_host::on_progress;
 use expanse_pipeline::{Event, Observer};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -12,6 +15,8 @@ pub struct Progress {
     quiet: bool,
     terminal: bool,
     bar: RefCell<ProgressBar>,
+    /// How far a plugin has come with a call that takes long; it is told from threads of the plugin.
+    call: Arc<Mutex<Option<ProgressBar>>>,
     events: RefCell<Vec<String>>,
     last_line: RefCell<Option<Instant>>,
 }
@@ -19,10 +24,27 @@ pub struct Progress {
 impl Progress {
     /// Shows nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let call: Arc<Mutex<Option<ProgressBar>>> = Arc::default();
+        if terminal && !quiet {
+            let call = call.clone();
+            on_progress(move |library, done, total| {
+                let mut call = call.lock().unwrap_or_else(PoisonError::into_inner);
+                let bar = call.get_or_insert_with(|| bar(library.to_owned(), total));
+                bar.set_length(total);
+                // Threads of a plugin may tell what they have done out of order.
+                bar.set_position(done.max(bar.position()));
+                if done >= total {
+                    bar.finish_and_clear();
+                    *call = None;
+                }
+            });
+        }
         Self {
             quiet,
-            terminal: io::stderr().is_terminal(),
+            terminal,
             bar: RefCell::new(ProgressBar::hidden()),
+            call,
             events: RefCell::default(),
             last_line: RefCell::default(),
         }
@@ -44,14 +66,19 @@ impl Progress {
         if self.quiet || !self.terminal {
             return;
         }
-        let bar = ProgressBar::new(steps);
-        let template = "{prefix:<9} {wide_bar} {pos}/{len} steps, {per_sec}, {eta} left {msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_prefix(phase);
-        *self.bar.borrow_mut() = bar;
+        *self.bar.borrow_mut() = bar(phase, steps);
     }
+}
+
+/// A bar with rate and time left.
+fn bar(prefix: impl Into<Cow<'static, str>>, steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps);
+    let template = "{prefix:<9} {wide_bar} {pos}/{len} steps, {per_sec}, {eta} left {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(prefix);
+    bar
 }
 
 impl Observer for Progress {
@@ -80,6 +107,9 @@ impl Observer for Progress {
             }
             Event::PhaseEnds { phase, seconds, cached } => {
                 self.bar.borrow().finish_and_clear();
+                if let Some(call) = self.call.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    call.finish_and_clear();
+                }
                 let from = if *cached { " (kept from an earlier run)" } else { "" };
                 self.line(&format!("{phase}: {seconds:.1} s{from}"));
             }
