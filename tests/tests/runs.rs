@@ -117,6 +117,43 @@ fn a_run_gives_its_document_and_leaves_a_whole_folder() {
 }
 
 #[test]
+fn kept_runs_are_listed_shown_and_verified() {
+    let (runs, folder, document) = succeed(&["sampler.plugin=random", "seed=3"]);
+    let ask = |arguments: &[&str]| {
+        let (verb, rest) = arguments.split_first().unwrap();
+        let mut command = driver_command();
+        command.args(["runs", verb, "--folder"]).arg(runs.path()).args(rest);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout.clone()).unwrap(), stderr(&output))
+    };
+    let (code, list, _) = ask(&["list"]);
+    let bac = format!("{:.4}", document["three_phase"]["bac"].as_f64().unwrap());
+    let line = list.lines().nth(1).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(
+        (code, words[..3].to_vec()),
+        (Some(0), vec!["fashion-mnist-lt/0001", "3", "random"]),
+        "{list}"
+    );
+    assert_eq!(words[4], bac);
+    let (_, shown, _) = ask(&["show", "fashion-mnist-lt/0001"]);
+    assert!(shown.contains("Ankle boot") && shown.contains("sampler   random 0.1.0, SHA-256 "), "{shown}");
+    assert_eq!(ask(&["verify"]).0, Some(0));
+    let sums =
+        Command::new("sha256sum").args(["--check", "--quiet", "SHA256SUMS"]).current_dir(&folder).status();
+    assert!(sums.unwrap().success());
+
+    let mut metrics = read(&folder, "metrics.json");
+    metrics.push(b' ');
+    fs::write(folder.join("metrics.json"), metrics).unwrap();
+    let (code, told, error) = ask(&["verify"]);
+    assert!(code == Some(1) && told.contains("fashion-mnist-lt/0001") && told.contains("damaged"), "{told}");
+    assert!(error.contains("fashion-mnist-lt/0001: metrics.json is not what the run wrote"), "{error}");
+    let (code, _, error) = ask(&["show", "x/0002"]);
+    assert!(code == Some(1) && error.contains("no run `x/0002`") && error.contains("fashion-mnist-lt/0001"));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_on_any_number_of_threads() {
     // As wide as the shipped experiments, so that the kernels do divide their work among threads.
     let run = |more: &str| succeed(&["backbone.width=16", "train.batch_size=64", more]);

@@ -46,6 +46,9 @@ pub enum Command {
     /// Data sets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Runs that were kept.
+    #[command(subcommand)]
+    Runs(RunsCommand),
     /// Build everything that tests need and run all tests.
     Test(PassOn),
     /// Format, lints, tidy, documentation and tests: what must pass before a change lands.
@@ -185,6 +188,35 @@ pub struct PackOptions {
     /// Which images are taken.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+/// About runs that were kept.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List them, with what they achieved.
+    List(RunsOptions),
+    /// Show what one achieved and what made it.
+    Show {
+        #[command(flatten)]
+        options: RunsOptions,
+        /// EXPERIMENT/NUMBER as listed, or the folder of the run.
+        run: String,
+    },
+    /// Compare the files of all runs, or of some, with the hashes that were taken when they were kept.
+    Verify {
+        #[command(flatten)]
+        options: RunsOptions,
+        /// EXPERIMENT/NUMBER as listed, or the folder of the run; all if none is named.
+        runs: Vec<String>,
+    },
+}
+
+/// Where runs are.
+#[derive(Debug, Args)]
+pub struct RunsOptions {
+    /// The folder of runs; run.folder of the defaults if it is not given.
+    #[arg(long)]
+    pub folder: Option<PathBuf>,
 }
 
 /// Arguments that are passed on.

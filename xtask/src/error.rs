@@ -60,6 +60,19 @@ pub enum Error {
         /// Its exit code.
         code: Option<i32>,
     },
+    /// Files of runs are not what they were.
+    #[error("{} files of runs are not what they were:\n{}", .0.len(), .0.join("\n"))]
+    Damaged(Vec<String>),
+    /// There is no such run.
+    #[error("no run `{name}` is kept in {}; known: {}", folder.display(), if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    NoRun {
+        /// What was asked for.
+        name: String,
+        /// Where runs are.
+        folder: PathBuf,
+        /// The runs that there are.
+        known: Vec<String>,
+    },
     /// The boundary does not suit its version.
     #[error("{0}")]
     Boundary(String),

@@ -16,6 +16,7 @@ mod machine;
 mod plugins;
 mod progress;
 mod run;
+mod runs;
 mod show;
 mod stdout;
 mod study;
@@ -56,6 +57,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Config(ConfigCommand::Show(options)) => show::config(options),
         Command::Data(DataCommand::List) => data::list(),
         Command::Data(DataCommand::Pack(options)) => data::pack(options),
+        Command::Runs(command) => runs::command(command),
         Command::Test(options) => checks::test(options),
         Command::Check => checks::check(),
         Command::Lint => checks::lint(),

@@ -14,6 +14,7 @@ mod prepare;
 mod record;
 mod rehearsal;
 mod run;
+mod runs;
 mod store;
 
 pub use error::PipelineError;
@@ -22,4 +23,5 @@ pub use observer::{Event, Observer, Silent};
 pub use prepare::{Prepared, find, prepare};
 pub use record::{Provenance, save};
 pub use run::{Components, Identity, Outcome, run};
+pub use runs::{Damage, Kept, runs, verify};
 pub use store::RunFolder;

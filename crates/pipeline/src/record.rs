@@ -33,8 +33,9 @@ pub struct Provenance {
 /// | `baseline.safetensors` | the model of phase 1 |
 /// | `checkpoint.safetensors` | the reassembled model, the one to use |
 /// | `embeddings.safetensors` | training, test and synthetic embeddings with labels and provenance |
+/// | `SHA256SUMS` | the hashes of all of them, by which [`verify`](crate::verify) and `sha256sum --check` compare |
 pub fn save(
-    folder: RunFolder,
+    mut folder: RunFolder,
     outcome: &Outcome,
     data: &Prepared,
     components: &Components,

@@ -1,9 +1,15 @@
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
+use expanse_domain::sha256;
+
 use crate::PipelineError;
+
+/// The file of a run with the SHA-256 of every other one, in the form that `sha256sum --check` reads.
+pub(crate) const SUMS: &str = "SHA256SUMS";
 
 /// The folder of one run. It is written under a name that ends in `.partial` and renamed when it is complete, so
 /// that a run that is listed is a run that is whole. Dropped before that, it is removed.
@@ -11,6 +17,8 @@ use crate::PipelineError;
 pub struct RunFolder {
     partial: PathBuf,
     complete: PathBuf,
+    /// The files written so far, with their SHA-256.
+    sums: BTreeMap<String, String>,
     kept: bool,
 }
 
@@ -27,13 +35,13 @@ impl RunFolder {
             }
             match fs::create_dir(&partial) {
                 Ok(()) => {
-                    let folder = Self { partial, complete, kept: false };
+                    let folder = Self { partial, complete, sums: BTreeMap::new(), kept: false };
                     // Another run may have completed under this number just before.
                     if folder.complete.exists() {
                         continue;
                     }
-                    folder.write("probe", &[0; 4096])?;
                     let probe = folder.partial.join("probe");
+                    write_whole(&probe, &[0; 4096])?;
                     fs::remove_file(&probe).map_err(failed(&probe, "removing"))?;
                     return Ok(folder);
                 }
@@ -45,8 +53,10 @@ impl RunFolder {
     }
 
     /// Writes a file of the run.
-    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
-        write_whole(&self.partial.join(name), bytes)
+    pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<(), PipelineError> {
+        write_whole(&self.partial.join(name), bytes)?;
+        self.sums.insert(name.into(), sha256(bytes));
+        Ok(())
     }
 
     /// Where the run will lie.
@@ -54,8 +64,10 @@ impl RunFolder {
         &self.complete
     }
 
-    /// Gives the folder its name: from here on the run is complete.
+    /// Lists the files with their hashes and gives the folder its name: from here on the run is complete.
     pub fn finish(mut self) -> Result<PathBuf, PipelineError> {
+        let sums: String = self.sums.iter().map(|(file, sum)| format!("{sum}  {file}\n")).collect();
+        write_whole(&self.partial.join(SUMS), sums.as_bytes())?;
         fs::rename(&self.partial, &self.complete).map_err(failed(&self.complete, "completing"))?;
         self.kept = true;
         Ok(self.complete.clone())
@@ -99,7 +111,7 @@ mod tests {
     #[test]
     fn a_run_is_listed_only_when_it_is_whole() {
         let base = std::env::temp_dir().join(format!("expanse-store-{}", std::process::id()));
-        let folder = RunFolder::create(&base, "x").unwrap();
+        let mut folder = RunFolder::create(&base, "x").unwrap();
         folder.write("metrics.json", b"{}").unwrap();
         let other = RunFolder::create(&base, "x").unwrap();
         assert_eq!(other.path(), base.join("x/0002"));
