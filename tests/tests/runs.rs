@@ -266,6 +266,27 @@ fn listings_show_what_there_is() {
     assert!(origins.contains("--set seed=7") && origins.contains("fashion-mnist-lt.toml:"), "{origins}");
 }
 
+#[test]
+fn configuration_is_explained_compared_and_checked() {
+    let explained = listing(&["config", "explain", "train.epochs", "--set", "train.epochs=7"]);
+    let lines: Vec<_> = explained.lines().collect();
+    assert_eq!(lines[0], "train.epochs = 7  # --set train.epochs=7: holds");
+    assert!(lines.last().unwrap().contains("# built-in defaults, line ") && lines.len() >= 2, "{explained}");
+    let nowhere = listing(&["config", "explain", "sampler.r_max"]);
+    assert!(nowhere.starts_with("sampler.r_max is set nowhere: "), "{nowhere}");
+    let differing = listing(&["config", "diff", "fashion-mnist-lt", "fashion-mnist-full-lt"]);
+    assert!(differing.contains("- data.set = \"fashion-mnist-lt\""), "{differing}");
+    assert!(differing.lines().all(|line| line.starts_with("- ") || line.starts_with("+ ")), "{differing}");
+    assert!(listing(&["config", "check", "--no-build"]).contains("can be used"));
+    let refuse = |set: &str, message: &str| {
+        let output = driver_command().args(["config", "check", "--no-build", "--set", set]).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+    };
+    refuse("sampler.k_neighbors=0", "--set sampler.k_neighbors=0: sampler.k_neighbors: ");
+    refuse("backbone.plugin=vit", "no backbone is called `vit`");
+}
+
 /// A run that fails: one error with all these parts, nothing on stdout, nothing left in the folder of runs.
 fn refuse(set: &[&str], parts: &[&str]) {
     let runs = tempfile::tempdir().unwrap();

@@ -146,6 +146,30 @@ pub enum PluginCommand {
 pub enum ConfigCommand {
     /// Print the resolved configuration of an experiment, with the origin of each value.
     Show(ShowOptions),
+    /// Tell what every layer says of a key, and which one holds.
+    Explain {
+        /// The key, such as train.epochs.
+        key: String,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Tell where two experiments differ.
+    Diff {
+        /// Name of an experiment, or a file that ends in .toml.
+        first: String,
+        /// Another one.
+        second: String,
+        /// Set a value for both.
+        #[arg(long, value_name = "KEY=VALUE")]
+        set: Vec<String>,
+    },
+    /// Check an experiment, with the options of its plugins, without running it.
+    Check {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        plugins: PluginOptions,
+    },
 }
 
 /// Options of `config show`.

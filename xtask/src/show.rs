@@ -1,11 +1,11 @@
-use std::env;
+use std::{collections::BTreeSet, env};
 
-use expanse_config::{ConfigError, Resolved, Sources, resolve};
+use expanse_config::{ConfigError, Fate, Resolved, Said, Sources, resolve};
 
 use crate::{
-    cli::{Format, ShowOptions, Source},
+    cli::{Format, PluginOptions, ShowOptions, Source},
     error::Error,
-    workspace,
+    plugins, workspace,
 };
 
 /// The configuration of an experiment, from all its layers.
@@ -35,5 +35,55 @@ pub fn config(options: &ShowOptions) -> Result<(), Error> {
             }
         }
     }
+    Ok(())
+}
+
+/// `config explain`.
+pub fn explain(key: &str, source: &Source) -> Result<(), Error> {
+    let resolved = resolved(source, &[])?;
+    let said = resolved.explain(key)?;
+    if said.is_empty() {
+        let stage = key.split('.').next().unwrap_or_default();
+        println!("{key} is set nowhere: if the plugin of [{stage}] has that option, its own default holds");
+    }
+    // The strongest first, as people ask why a value is what it is.
+    for Said { origin, value, fate } in said.iter().rev() {
+        let fate = match fate {
+            Fate::Holds => "holds",
+            Fate::Overridden => "overridden",
+            Fate::OtherPlugin => "dropped: meant for another plugin",
+        };
+        println!("{key} = {value}  # {origin}: {fate}");
+    }
+    Ok(())
+}
+
+/// `config diff`.
+pub fn diff(first: &str, second: &str, set: &[String]) -> Result<(), Error> {
+    let of = |name: &str| resolved(&Source { experiment: name.into(), set: set.to_vec() }, &[]);
+    let (first, second) = (of(first)?, of(second)?);
+    let keys: BTreeSet<String> = first.origins().into_keys().chain(second.origins().into_keys()).collect();
+    for key in keys {
+        let told = |resolved: &Resolved| {
+            let holding = resolved.explain(&key).ok()?.into_iter().find(|said| said.fate == Fate::Holds)?;
+            Some((holding.value.to_string(), holding.origin.to_string()))
+        };
+        let (a, b) = (told(&first), told(&second));
+        if a.as_ref().map(|(value, _)| value) != b.as_ref().map(|(value, _)| value) {
+            for (sign, side) in [("-", a), ("+", b)] {
+                if let Some((value, origin)) = side {
+                    println!("{sign} {key} = {value}  # {origin}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `config check`.
+pub fn check(source: &Source, options: &PluginOptions) -> Result<(), Error> {
+    let resolved = resolved(source, &[])?;
+    plugins::open(&resolved, &plugins::host(options)?)?;
+    println!("{}: every key, value, plugin and option can be used", resolved.name);
     Ok(())
 }

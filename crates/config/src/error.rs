@@ -43,6 +43,14 @@ pub enum ConfigError {
         /// The options that exist.
         hint: Hint,
     },
+    /// A key that was asked for and that no experiment has, or that is a table.
+    #[error("`{key}` is no key with a value{hint}")]
+    NoKey {
+        /// The dotted key.
+        key: String,
+        /// The keys that it may mean.
+        hint: Hint,
+    },
     /// An experiment without a file.
     #[error("no experiment `{name}` in {}{}", folder.display(), existing(name, names))]
     NoExperiment {

@@ -15,6 +15,7 @@ mod check;
 mod document;
 mod error;
 mod experiment;
+mod explain;
 mod extraction;
 mod names;
 mod origin;
@@ -29,6 +30,7 @@ pub use experiment::{
     Augment, ClassWeighting, Data, Experiment, Finetune, Gap, HeadInit, Isolation, Profile, Run, Schedule,
     Selection, Stage, Train,
 };
+pub use explain::{Fate, Said};
 pub use names::{data_sets, experiments, nearest};
 pub use origin::{Layer, Origin};
 pub use resolve::{Sources, resolve};

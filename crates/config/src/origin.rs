@@ -60,6 +60,7 @@ pub(crate) fn ancestors(key: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(table, _)| table))
 }
 
-fn is_within(key: &str, table: &str) -> bool {
+/// Whether a dotted key lies within a table.
+pub(crate) fn is_within(key: &str, table: &str) -> bool {
     key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
 }

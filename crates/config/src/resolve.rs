@@ -59,13 +59,14 @@ where
     layers.splice(1..1, data_set);
 
     layers.iter().try_for_each(|settings| check::keys(settings, &known))?;
+    let before = layers.clone();
     let stages = known.iter().filter(|(_, value)| value.find_ref("plugin").is_some());
     stages.for_each(|(stage, _)| restart(stage, &mut layers));
 
     let (figment, origins) = merge(&layers)?;
     let experiment = extract(&figment, &origins)?;
     check::ranges(&experiment, &origins)?;
-    Ok(Resolved { experiment, name, origins })
+    Ok(Resolved { experiment, name, origins, before, after: layers })
 }
 
 /// Variables of this prefix that configure the program, not the experiment.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{ConfigError, Experiment, Hint, Origin, document::join, origin::Origins};
+use crate::{ConfigError, Experiment, Hint, Origin, document::join, origin::Origins, settings::Settings};
 
 /// An experiment, and where each of its values comes from.
 #[derive(Clone, Debug)]
@@ -10,6 +10,9 @@ pub struct Resolved {
     /// The experiment's name, or that of its file; `default` without one.
     pub name: String,
     pub(crate) origins: Origins,
+    /// What every place says, weakest first, and what of it is left where others name other plugins.
+    pub(crate) before: Vec<Settings>,
+    pub(crate) after: Vec<Settings>,
 }
 
 impl Resolved {

@@ -15,6 +15,7 @@ use crate::{
 };
 
 /// What one place sets: a file, an environment variable or a flag.
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) layer: Layer,
     pub(crate) values: Dict,

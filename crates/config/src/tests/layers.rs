@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::resolve_x;
+use crate::Fate;
 
 /// The value of a key, and the place it comes from.
 fn check(
@@ -123,4 +124,27 @@ fn default_epochs() -> u64 {
 
 fn default_line(text: &str) -> usize {
     1 + crate::DEFAULTS.lines().position(|line| line == text).unwrap()
+}
+
+#[test]
+fn what_every_place_says_of_a_key_can_be_told() {
+    let experiment = "data.set = 'photos'\n[sampler]\nplugin = 'smote'\nk_neighbors = 3";
+    let environment = [("EXPANSE_TRAIN__EPOCHS", "6")];
+    let resolved = resolve_x(experiment, &environment, &["train.epochs=8", "sampler.plugin=eos"]).unwrap();
+    let check = |key: &str, expected: &[(&str, Fate)]| {
+        let said = resolved.explain(key).unwrap();
+        let said: Vec<_> = said.iter().map(|said| (said.value.to_string(), said.fate)).collect();
+        let expected: Vec<_> = expected.iter().map(|(value, fate)| ((*value).to_owned(), *fate)).collect();
+        assert_eq!(said, expected, "{key}");
+    };
+    use Fate::{Holds, OtherPlugin, Overridden};
+    let default = default_epochs().to_string();
+    check("train.epochs", &[(&default, Overridden), ("7", Overridden), ("6", Overridden), ("8", Holds)]);
+    check("seed", &[("0", Holds)]);
+    check("sampler.k_neighbors", &[("3", OtherPlugin)]);
+    check("sampler.r_max", &[]);
+    check("data.set", &[("\"fashion-mnist-lt\"", Overridden), ("\"photos\"", Holds)]);
+    let error = |key: &str| resolved.explain(key).unwrap_err().to_string();
+    assert_eq!(error("train.epoch"), "`train.epoch` is no key with a value; did you mean `train.epochs`?");
+    assert!(error("gap").contains("known: gap.draws"), "{}", error("gap"));
 }
