@@ -267,6 +267,23 @@ fn listings_show_what_there_is() {
 }
 
 #[test]
+fn the_doctor_tells_what_is_here_and_what_is_missing() {
+    let told = listing(&["doctor", "--no-build"]);
+    let line = |what: &str| {
+        let found = told.lines().find(|line| line.split_whitespace().nth(1) == Some(what));
+        found.unwrap_or_else(|| panic!("{what} is not in:\n{told}")).to_owned()
+    };
+    assert!(line("cores").starts_with("ok") && line("disk").contains("GiB free for runs in"));
+    assert!(line("sampler").starts_with("ok") && line("sampler").contains("eos"));
+    assert!(line("fashion-mnist-lt").contains("2478 training and 1000 test images"));
+    let output =
+        driver_command().args(["doctor", "--no-build"]).env("EXPANSE_DATA__FOLDER", "no/such").output();
+    let told = String::from_utf8(output.unwrap().stdout).unwrap();
+    let missing = told.lines().filter(|line| line.starts_with("missing")).collect::<Vec<_>>().join("\n");
+    assert!(missing.contains("fashion-mnist-lt") && missing.contains("`no/such` is not there"), "{told}");
+}
+
+#[test]
 fn configuration_is_explained_compared_and_checked() {
     let explained = listing(&["config", "explain", "train.epochs", "--set", "train.epochs=7"]);
     let lines: Vec<_> = explained.lines().collect();

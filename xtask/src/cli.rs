@@ -49,6 +49,8 @@ pub enum Command {
     /// Runs that were kept.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// What this machine offers, which data sets and plugins are here, and what to do about what is missing.
+    Doctor(PluginOptions),
     /// Build everything that tests need and run all tests.
     Test(PassOn),
     /// Format, lints, tidy, documentation and tests: what must pass before a change lands.

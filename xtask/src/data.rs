@@ -61,7 +61,7 @@ pub fn pack(options: &PackOptions) -> Result<(), Error> {
 }
 
 /// A data set that has a configuration file, found and loaded.
-fn find(name: &str) -> Result<(PathBuf, DataSet), Error> {
+pub fn find(name: &str) -> Result<(PathBuf, DataSet), Error> {
     let source = Source { experiment: DEFAULT_EXPERIMENT.into(), set: vec![format!("data.set={name}")] };
     let data = show::resolved(&source, &[])?.experiment.data;
     Ok(expanse_pipeline::find(&data, &workspace::root())?)

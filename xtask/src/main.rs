@@ -8,6 +8,7 @@ mod boundary;
 mod checks;
 mod cli;
 mod data;
+mod doctor;
 mod ending;
 mod error;
 mod exit;
@@ -61,6 +62,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Data(DataCommand::List) => data::list(),
         Command::Data(DataCommand::Pack(options)) => data::pack(options),
         Command::Runs(command) => runs::command(command),
+        Command::Doctor(options) => doctor::command(options),
         Command::Test(options) => checks::test(options),
         Command::Check => checks::check(),
         Command::Lint => checks::lint(),
