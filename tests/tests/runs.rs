@@ -294,6 +294,12 @@ fn configuration_is_explained_compared_and_checked() {
     let differing = listing(&["config", "diff", "fashion-mnist-lt", "fashion-mnist-full-lt"]);
     assert!(differing.contains("- data.set = \"fashion-mnist-lt\""), "{differing}");
     assert!(differing.lines().all(|line| line.starts_with("- ") || line.starts_with("+ ")), "{differing}");
+    let schema: Value = serde_json::from_str(&listing(&["config", "schema", "--no-build"])).unwrap();
+    let sampler = &schema["properties"]["sampler"];
+    assert!(sampler["properties"]["plugin"]["examples"].as_array().unwrap().contains(&"eos".into()));
+    let eos = |part: &&Value| part["if"]["properties"]["plugin"]["const"] == "eos";
+    let eos = sampler["allOf"].as_array().unwrap().iter().find(eos).unwrap();
+    assert!(eos["then"]["properties"]["k_neighbors"]["description"].is_string(), "{eos}");
     assert!(listing(&["config", "check", "--no-build"]).contains("can be used"));
     let refuse = |set: &str, message: &str| {
         let output = driver_command().args(["config", "check", "--no-build", "--set", set]).output().unwrap();

@@ -165,6 +165,8 @@ pub enum ConfigCommand {
         #[arg(long, value_name = "KEY=VALUE")]
         set: Vec<String>,
     },
+    /// Print the JSON schema of experiment files, with the options of the plugins that are here, for editors.
+    Schema(PluginOptions),
     /// Check an experiment, with the options of its plugins, without running it.
     Check {
         #[command(flatten)]

@@ -58,6 +58,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Config(ConfigCommand::Show(options)) => show::config(options),
         Command::Config(ConfigCommand::Explain { key, source }) => show::explain(key, source),
         Command::Config(ConfigCommand::Diff { first, second, set }) => show::diff(first, second, set),
+        Command::Config(ConfigCommand::Schema(options)) => show::schema(options),
         Command::Config(ConfigCommand::Check { source, plugins }) => show::check(source, plugins),
         Command::Data(DataCommand::List) => data::list(),
         Command::Data(DataCommand::Pack(options)) => data::pack(options),

@@ -1,6 +1,8 @@
 use std::{collections::BTreeSet, env};
 
 use expanse_config::{ConfigError, Fate, Resolved, Said, Sources, resolve};
+use expanse_host::Kind;
+use serde_json::json;
 
 use crate::{
     cli::{Format, PluginOptions, ShowOptions, Source},
@@ -77,6 +79,34 @@ pub fn diff(first: &str, second: &str, set: &[String]) -> Result<(), Error> {
             }
         }
     }
+    Ok(())
+}
+
+/// `config schema`.
+pub fn schema(options: &PluginOptions) -> Result<(), Error> {
+    let mut schema = expanse_config::schema();
+    // Where the strategy is no name it is a number or a list.
+    schema["properties"]["augment"]["properties"]["sampling_strategy"]["type"] =
+        json!(["string", "number", "array"]);
+    let host = plugins::host(options)?;
+    for kind in Kind::ALL {
+        let mut names = Vec::new();
+        let mut options = Vec::new();
+        for found in host.list().into_iter().filter(|found| found.kind == kind) {
+            for plugin in host.manifest(&found).map_err(|error| Error::Host(Box::new(error)))?.plugins {
+                names.push(json!(plugin.name));
+                options.push(json!({
+                    "if": { "properties": { "plugin": { "const": plugin.name } }, "required": ["plugin"] },
+                    "then": { "properties": plugin.options["properties"] },
+                }));
+            }
+        }
+        let stage = &mut schema["properties"][kind.name()];
+        // A plugin may also be named by the path of its file.
+        stage["properties"]["plugin"]["examples"] = names.into();
+        stage["allOf"] = options.into();
+    }
+    println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(())
 }
 

@@ -21,6 +21,7 @@ mod names;
 mod origin;
 mod resolve;
 mod resolved;
+mod schema;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use names::{data_sets, experiments, nearest};
 pub use origin::{Layer, Origin};
 pub use resolve::{Sources, resolve};
 pub use resolved::Resolved;
+pub use schema::schema;
 
 /// The commented defaults, as they are built in.
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");
