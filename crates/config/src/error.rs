@@ -61,6 +61,18 @@ pub enum ConfigError {
         /// The names that exist.
         names: Vec<String>,
     },
+    /// An experiment that another one extends, without a file.
+    #[error("{origin}: no experiment `{name}` in {}{}", folder.display(), existing(name, names))]
+    NoBase {
+        /// The place that extends it.
+        origin: Box<Origin>,
+        /// The name asked for.
+        name: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The names that exist.
+        names: Vec<String>,
+    },
     /// A data set without a file.
     #[error("{origin}: no data set `{name}` in {}{}", folder.display(), existing(name, names))]
     NoDataSet {

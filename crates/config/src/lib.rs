@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Layer::Defaults`] | `config/default.toml`, built in: the one place of every default |
 //! | [`Layer::DataSet`] | `config/data/NAME.toml`, chosen by `data.set` |
-//! | [`Layer::Experiment`] | `config/experiments/NAME.toml`, or any `.toml` file |
+//! | [`Layer::Experiment`] | `config/experiments/NAME.toml`, or any `.toml` file, over those that it `extends` |
 //! | [`Layer::Environment`] | `EXPANSE_TRAIN__EPOCHS=5` |
 //! | [`Layer::Flag`] | `--set train.epochs=5` |
 //!

@@ -50,7 +50,9 @@ where
     };
 
     let mut layers = vec![defaults];
-    layers.extend(file.map(|file| Settings::file(Layer::Experiment, file)).transpose()?);
+    if let Some(file) = file {
+        layers.extend(extended(sources.config_folder, file)?);
+    }
     layers.extend(environment(sources.environment)?);
     for argument in sources.set {
         layers.push(Settings::flag(argument)?);
@@ -81,6 +83,48 @@ fn environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<
     let keys =
         variables.iter().filter_map(|(name, value)| Some((name, name.strip_prefix("EXPANSE_")?, value)));
     keys.map(|(name, key, value)| Settings::variable(name, key, value)).collect()
+}
+
+/// The key by which an experiment's file builds on another one. It is no key of the experiment.
+pub(crate) const EXTENDS: &str = "extends";
+
+/// An experiment's file with those that it builds on, weakest first.
+fn extended(config_folder: &Path, file: PathBuf) -> Result<Vec<Settings>, ConfigError> {
+    let mut chain: Vec<Settings> = Vec::new();
+    let mut seen = Vec::new();
+    let mut next = Some(file);
+    while let Some(file) = next.take() {
+        seen.push(file.canonicalize().unwrap_or_else(|_| file.clone()));
+        let mut settings = Settings::file(Layer::Experiment, file.clone())?;
+        if let Some(base) = settings.values.remove(EXTENDS) {
+            let origin = || Box::new(settings.origin(EXTENDS));
+            let Some(name) = base.as_str() else {
+                let expected = "the name of an experiment, or the path of a .toml file".into();
+                return Err(ConfigError::value(origin(), EXTENDS, kind(&base.to_actual()), expected));
+            };
+            let path = match name.ends_with(".toml") {
+                // As the reader of the file sees it.
+                true => file.parent().unwrap_or(Path::new("")).join(name),
+                false => {
+                    let absent = |folder, names| ConfigError::NoBase {
+                        origin: origin(),
+                        name: name.to_owned(),
+                        folder,
+                        names,
+                    };
+                    named(config_folder.join("experiments"), name, absent)?
+                }
+            };
+            if seen.contains(&path.canonicalize().unwrap_or_else(|_| path.clone())) {
+                let expected = "an experiment that does not itself extend this one".into();
+                return Err(ConfigError::value(origin(), EXTENDS, format!("`{name}`"), expected));
+            }
+            next = Some(path);
+        }
+        chain.push(settings);
+    }
+    chain.reverse();
+    Ok(chain)
 }
 
 fn experiment_file(config_folder: &Path, name: &str) -> Result<PathBuf, ConfigError> {
@@ -131,8 +175,10 @@ fn restart(stage: &str, layers: &mut [Settings]) {
     let key = join(stage, "plugin");
     let mut plugin = None;
     let mut start = 0;
-    while let Some(layer) = layers.get(start).map(|settings| settings.layer) {
-        let end = layers.partition_point(|settings| settings.layer <= layer);
+    // Each file stands for itself; variables and flags have no order that their reader would rely on.
+    while let Some(first) = layers.get(start) {
+        let together = |other: &&Settings| (other.layer, &other.file) == (first.layer, &first.file);
+        let end = start + layers[start..].iter().take_while(together).count();
         let named = layers[start..end].iter().rev().find_map(|s| Some(s.find(&key)?.as_str()?.to_owned()));
         if named.is_some() && named != plugin {
             for weaker in &mut layers[..start] {

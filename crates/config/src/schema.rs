@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use toml_edit::{Item, TableLike};
 
-use crate::DEFAULTS;
+use crate::{DEFAULTS, resolve::EXTENDS};
 
 /// The schema; a stage's table, such as `sampler`, is open for the options of its plugin.
 pub fn schema() -> Value {
@@ -12,6 +12,9 @@ pub fn schema() -> Value {
     let mut schema = table(document.as_table());
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("An experiment of Expanse");
+    let text =
+        "The experiment that this one builds on: its name, or the path of its file from this one's folder.";
+    schema["properties"][EXTENDS] = json!({ "type": "string", "description": text });
     schema
 }
 
@@ -67,7 +70,7 @@ mod tests {
         }
         let schema = schema();
         let keys = DEFAULTS.lines().filter(|line| !line.starts_with('#') && line.contains(" = ")).count();
-        assert_eq!(check(&schema, ""), keys);
+        assert_eq!(check(&schema, ""), keys + 1, "all of them, and `extends`");
         let epochs = &schema["properties"]["train"]["properties"]["epochs"];
         assert_eq!((&epochs["type"], &epochs["default"]), (&json!("integer"), &json!(25)));
         assert_eq!(epochs["description"], "Passes over the training images.");

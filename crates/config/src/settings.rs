@@ -19,7 +19,7 @@ use crate::{
 pub(crate) struct Settings {
     pub(crate) layer: Layer,
     pub(crate) values: Dict,
-    file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     text: Option<String>,
     lines: Lines,
 }

@@ -148,3 +148,50 @@ fn what_every_place_says_of_a_key_can_be_told() {
     assert_eq!(error("train.epoch"), "`train.epoch` is no key with a value; did you mean `train.epochs`?");
     assert!(error("gap").contains("known: gap.draws"), "{}", error("gap"));
 }
+
+#[test]
+fn an_experiment_builds_on_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    };
+    write("data/fashion-mnist-lt.toml", "[data]\nfolder = 'lt'\nclasses = ['a', 'b']\n");
+    write(
+        "experiments/base.toml",
+        "train.epochs = 3\nseed = 4\n[sampler]\nplugin = 'smote'\nk_neighbors = 2\n",
+    );
+    write("experiments/middle.toml", "extends = 'base'\nseed = 5\nsampler.k_neighbors = 9\n");
+    write("mine.toml", "extends = 'experiments/middle.toml'\n[sampler]\nplugin = 'random'\n");
+    write("experiments/a.toml", "extends = 'b'");
+    write("experiments/b.toml", "seed = 1\nextends = '../experiments/a.toml'");
+    write("experiments/c.toml", "extends = 'bass'");
+    write("experiments/d.toml", "extends = 3");
+    let resolve = |name: &str| {
+        let path = folder.path().join(name).display().to_string();
+        let name = if name.ends_with(".toml") { &path } else { name };
+        super::resolve_in(folder.path(), Some(name), &[], &[])
+    };
+    let middle = resolve("middle").unwrap();
+    let options = &middle.experiment.sampler.options;
+    assert_eq!((middle.experiment.seed, middle.experiment.train.schedule.epochs), (5, 3));
+    assert_eq!(options["k_neighbors"], 9, "{options:?}");
+    assert!(middle.origin("train.epochs").unwrap().to_string().ends_with("base.toml:1"));
+    let mine = resolve("mine.toml").unwrap();
+    assert_eq!((mine.name.as_str(), mine.experiment.seed), ("mine", 5));
+    assert!(mine.experiment.sampler.options.is_empty(), "options of another plugin are dropped");
+    let error = |name: &str| resolve(name).unwrap_err().to_string();
+    assert!(
+        error("a")
+            .contains("b.toml:2: extends is `../experiments/a.toml`, expected an experiment that does not")
+    );
+    assert!(
+        error("c").contains("c.toml:1: no experiment `bass`") && error("c").contains("did you mean `base`?")
+    );
+    assert!(
+        error("d").contains("d.toml:1: extends is 3, expected the name of an experiment"),
+        "{}",
+        error("d")
+    );
+}
