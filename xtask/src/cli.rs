@@ -139,6 +139,52 @@ pub enum PluginCommand {
         /// The library.
         file: PathBuf,
     },
+    /// Tell all that a plugin says of itself: options with types, defaults and ranges, licence, citation.
+    Describe(DescribeOptions),
+    /// Run every check of the conformance kit on a library, in a process of its own.
+    Check(CheckOptions),
+    /// Make what is given to others: a folder with the library and its manifest.
+    Pack(PackPluginOptions),
+}
+
+/// Options of `plugin describe`.
+#[derive(Debug, Args)]
+pub struct DescribeOptions {
+    /// Name of a plugin, or the file of a library.
+    pub plugin: String,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Options of `plugin check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The library.
+    pub file: PathBuf,
+    /// Set an option of the plugin for all checks that are not about options; may be given several times.
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
+    /// A file with golden numbers for a sampler.
+    #[arg(long, value_name = "FILE")]
+    pub golden: Option<PathBuf>,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Options of `plugin pack`.
+#[derive(Debug, Args)]
+pub struct PackPluginOptions {
+    /// The library.
+    pub file: PathBuf,
+    /// The folder to put the distributable into.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// About configuration.
