@@ -20,6 +20,7 @@ mod plugins;
 mod progress;
 mod run;
 mod runs;
+mod scaffold;
 mod show;
 mod stdout;
 mod study;
@@ -65,6 +66,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
         Command::Abi => boundary::command(),
         Command::PluginWorker => plugins::serve(),
+        Command::Plugin(PluginCommand::New(options)) => scaffold::new(options),
         Command::Plugin(PluginCommand::Describe(options)) => describe::describe(options),
         Command::Plugin(PluginCommand::Check(options)) => conformance::check(options),
         Command::Plugin(PluginCommand::Pack(options)) => pack::pack(options),
