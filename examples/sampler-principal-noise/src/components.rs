@@ -8,7 +8,7 @@ pub struct Component {
 }
 
 const ITERATIONS: usize = 50;
-/// A variance below this share of the largest is rounding.
+/// What is left of the samples below this share of their squared length is rounding.
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// The components of the largest variance, at most `count`, the largest first.
@@ -19,16 +19,17 @@ pub fn principal_components(samples: &[&[f32]], count: usize) -> Vec<Component> 
     let (rows, cols) = (samples.len(), samples.first().map_or(0, |row| row.len()));
     let centred = centre(samples, cols);
     let mut found: Vec<(Vec<f64>, f64)> = Vec::new();
-    for number in 0..count.min(rows.saturating_sub(1)).min(cols) {
+    let longest = centred.iter().map(|row| dot(row, row)).fold(0.0, f64::max);
+    for _ in 0..count.min(rows.saturating_sub(1)).min(cols) {
         // The sample that is longest once the components before are taken out of it points along what is left.
         let rest = centred.iter().map(|row| without(row, &found));
         let Some(mut v) = rest.max_by(|a, b| dot(a, a).total_cmp(&dot(b, b))) else { break };
+        if dot(&v, &v) <= NEGLIGIBLE * longest {
+            break;
+        }
         let mut variance = 0.0;
         for _ in 0..ITERATIONS {
             let length = dot(&v, &v).sqrt();
-            if length == 0.0 {
-                break;
-            }
             v.iter_mut().for_each(|value| *value /= length);
             let mut next = vec![0.0; cols];
             for row in &centred {
@@ -39,10 +40,6 @@ pub fn principal_components(samples: &[&[f32]], count: usize) -> Vec<Component> 
             v = without(&next, &found);
         }
         let length = dot(&v, &v).sqrt();
-        let largest = found.first().map_or(variance, |(_, variance)| *variance);
-        if length == 0.0 || variance <= NEGLIGIBLE * largest || (number == 0 && variance == 0.0) {
-            break;
-        }
         v.iter_mut().for_each(|value| *value /= length);
         found.push((v, variance));
     }
