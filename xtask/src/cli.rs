@@ -141,6 +141,85 @@ pub enum PluginCommand {
         /// The library.
         file: PathBuf,
     },
+    /// Make a crate of its own, outside of this workspace, that is a plugin which works.
+    New(NewOptions),
+    /// Tell all that a plugin says of itself: options with types, defaults and ranges, licence, citation.
+    Describe(DescribeOptions),
+    /// Run every check of the conformance kit on a library, in a process of its own.
+    Check(CheckOptions),
+    /// Make what is given to others: a folder with the library and its manifest.
+    Pack(PackPluginOptions),
+}
+
+/// Options of `plugin new`.
+#[derive(Debug, Args)]
+pub struct NewOptions {
+    /// What it is for.
+    #[arg(value_enum)]
+    pub kind: NewKind,
+    /// Its name in configuration files: lower-case letters, digits and hyphens.
+    pub name: String,
+    /// The folder to make the crate in; it is called KIND-NAME there.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub path: PathBuf,
+    /// Take the sdk from this git repository instead of this checkout.
+    #[arg(long, value_name = "URL")]
+    pub git: Option<String>,
+}
+
+/// What a new plugin is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NewKind {
+    /// Images to embeddings.
+    Backbone,
+    /// Embeddings to logits.
+    Head,
+    /// Logits and targets to one number.
+    Loss,
+    /// Rows to more rows.
+    Sampler,
+    /// A device that runs programs.
+    Backend,
+}
+
+/// Options of `plugin describe`.
+#[derive(Debug, Args)]
+pub struct DescribeOptions {
+    /// Name of a plugin, or the file of a library.
+    pub plugin: String,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Options of `plugin check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    /// The library.
+    pub file: PathBuf,
+    /// Set an option of the plugin for all checks that are not about options; may be given several times.
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
+    /// A file with golden numbers for a sampler.
+    #[arg(long, value_name = "FILE")]
+    pub golden: Option<PathBuf>,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Options of `plugin pack`.
+#[derive(Debug, Args)]
+pub struct PackPluginOptions {
+    /// The library.
+    pub file: PathBuf,
+    /// The folder to put the distributable into.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// About configuration.

@@ -82,6 +82,23 @@ pub enum Error {
     /// The rules of the house cannot be checked.
     #[error(transparent)]
     TidyFailed(#[from] TidyError),
+    /// A file of a plugin cannot be used as asked.
+    #[error("{}: {message}", path.display())]
+    PluginFile {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// A plugin cannot be checked.
+    #[error(transparent)]
+    Supervise(#[from] expanse_conformance::SuperviseError),
+    /// A plugin does not do what it must.
+    #[error("{failed} checks of the conformance kit failed; the report above says why")]
+    Conformance {
+        /// How many.
+        failed: usize,
+    },
     /// The result cannot be written as JSON.
     #[error("the result cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),

@@ -7,17 +7,21 @@
 mod boundary;
 mod checks;
 mod cli;
+mod conformance;
 mod data;
+mod describe;
 mod doctor;
 mod ending;
 mod error;
 mod exit;
 mod logging;
 mod machine;
+mod pack;
 mod plugins;
 mod progress;
 mod run;
 mod runs;
+mod scaffold;
 mod show;
 mod stdout;
 mod study;
@@ -29,16 +33,24 @@ use std::process::ExitCode;
 use clap::Parser;
 use cli::{Cli, Command, ConfigCommand, DataCommand, PluginCommand};
 use error::Error;
+use expanse_conformance::Task;
 
 fn main() -> ExitCode {
+    if let Some(task) = Task::from_environment() {
+        return exit(conformance::child(&task), false);
+    }
     let cli = Cli::parse();
     logging::install(&cli.log);
-    match dispatch(&cli) {
+    exit(dispatch(&cli), cli.explain)
+}
+
+fn exit(result: Result<(), Error>, explain: bool) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", error::chain(&error));
             match error.explanation() {
-                Some(explanation) if cli.explain => eprintln!("{explanation}"),
+                Some(explanation) if explain => eprintln!("{explanation}"),
                 Some(_) => eprintln!("hint: --explain shows the difference"),
                 None => {}
             }
@@ -55,6 +67,10 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
         Command::Abi => boundary::command(),
         Command::PluginWorker => plugins::serve(),
+        Command::Plugin(PluginCommand::New(options)) => scaffold::new(options),
+        Command::Plugin(PluginCommand::Describe(options)) => describe::describe(options),
+        Command::Plugin(PluginCommand::Check(options)) => conformance::check(options),
+        Command::Plugin(PluginCommand::Pack(options)) => pack::pack(options),
         Command::Config(ConfigCommand::Show(options)) => show::config(options),
         Command::Config(ConfigCommand::Explain { key, source }) => show::explain(key, source),
         Command::Config(ConfigCommand::Diff { first, second, set }) => show::diff(first, second, set),

@@ -34,7 +34,7 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
 }
 
 /// This program, as the process of a plugin.
-fn worker() -> Result<Worker, Error> {
+pub fn worker() -> Result<Worker, Error> {
     let program = env::current_exe().map_err(|source| Error::File { path: "this program".into(), source })?;
     Ok(Worker { program, arguments: vec![WORKER.into()] })
 }

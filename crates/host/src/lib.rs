@@ -5,6 +5,7 @@
 //! first match wins. A library is opened once in a process and never unloaded.
 
 mod admission;
+mod bare;
 mod calls;
 mod components;
 mod descriptions;
@@ -24,6 +25,7 @@ mod sidecar;
 mod trust;
 mod worker;
 
+pub use bare::{Bare, BareObject, backend_of, recorder_of, sampler_of};
 pub use calls::{Calls, set_stall_limit, take_calls};
 pub use components::{
     Backbone, Backend, Device, Head, Loss, Recorder, Sampler, Session, Synthetic, TensorKind,

@@ -63,6 +63,12 @@ impl Library {
         Ok(Self { kind, manifest, sha256, root })
     }
 
+    /// Hands over the host's services; opening has done it once.
+    pub fn init(&self) -> Result<(), PluginError> {
+        let (_, init) = self.root.functions();
+        init(services::services()).into_result()
+    }
+
     pub fn open_recorder(&self, name: &str, options: &str) -> Result<RecorderBox, PluginError> {
         let open = match &self.root {
             Root::Backbone(root) => root.open(),

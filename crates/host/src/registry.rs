@@ -10,7 +10,7 @@ use expanse_abi::{Manifest, PluginEntry};
 use serde_json::{Map, Value};
 
 use crate::{
-    Backbone, Backend, Head, HostError, Kind, Loss, Sampler, Sidecar, Trust,
+    Backbone, Backend, Bare, Head, HostError, Kind, Loss, Sampler, Sidecar, Trust,
     admission::admit,
     calls::{Frequency, watched},
     descriptions::Descriptions,
@@ -179,6 +179,11 @@ impl Host {
         let plugin = self.find(Kind::Backend, name, options)?;
         let object = plugin.open(Library::open_backend)?;
         Ok(Box::new(objects::Backend { plugin: plugin.named(), object }))
+    }
+
+    /// A library file without the checks of this crate, for those that test plugins.
+    pub fn bare(&self, kind: Kind, path: &Path) -> Result<Bare, HostError> {
+        Ok(Bare { library: self.library(kind, path)? })
     }
 
     /// Where a plugin's library lies, its version and the SHA-256 of the file when it was opened.

@@ -18,7 +18,12 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// The rows of each class, in ascending order, if the request and the output that is to hold the answer
     /// fit.
-    pub(crate) fn members(&self, output: &Output<'_>) -> Result<Vec<Vec<usize>>, SamplingError> {
+    ///
+    /// # Errors
+    ///
+    /// Every label has to be below the number of classes, every value finite and within half the range of `f32`, every
+    /// class of which rows are wanted has to have one, and the output room for exactly what is wanted.
+    pub fn members(&self, output: &Output<'_>) -> Result<Vec<Vec<usize>>, SamplingError> {
         let (rows, cols) = (self.features.rows(), self.features.cols());
         if self.labels.len() != rows {
             return Err(SamplingError::Labels { labels: self.labels.len(), rows });
@@ -50,13 +55,13 @@ impl Request<'_> {
     }
 
     /// The classes of which rows are wanted.
-    pub(crate) fn classes(&self) -> impl Iterator<Item = usize> {
+    pub fn classes(&self) -> impl Iterator<Item = usize> {
         (0..self.wanted.len()).filter(|&class| self.wanted[class] > 0)
     }
 
     /// The rows wanted of all classes together; at the limit of `u64` if they are more, which no output
     /// holds.
-    pub(crate) fn total(&self) -> u64 {
+    pub fn total(&self) -> u64 {
         self.wanted.iter().fold(0, |sum, &wanted| sum.saturating_add(wanted))
     }
 }

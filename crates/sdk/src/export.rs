@@ -36,6 +36,12 @@ impl<Object> Member<Object> {
         };
         Self { entry, open }
     }
+
+    /// Opens the plugin in this process.
+    #[cfg(all(feature = "conformance", feature = "engine", feature = "record"))]
+    pub(crate) fn open(&self, options: &str) -> Fallible<Object> {
+        (self.open)(options)
+    }
 }
 
 /// Reads options and makes an instance.
@@ -66,7 +72,10 @@ pub(crate) fn open<Object, F: Family<Object>>(name: &str, options: &str) -> Fall
         RResult::RErr(error) => return RResult::RErr(error),
     };
     match members.iter().find(|member| member.entry.name == name) {
-        Some(member) => (member.open)(options),
+        Some(member) => {
+            tracing::trace!(options, "opening `{name}`");
+            (member.open)(options)
+        }
         None => {
             let known: Vec<_> = members.iter().map(|member| format!("`{}`", member.entry.name)).collect();
             let message = format!("library {} holds no `{name}`; it holds {}", F::LIBRARY, known.join(", "));

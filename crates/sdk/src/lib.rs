@@ -65,6 +65,8 @@ mod sampler;
 
 #[cfg(feature = "engine")]
 mod backend;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 #[cfg(feature = "record")]
 mod record;
 #[cfg(any(feature = "engine", feature = "record"))]

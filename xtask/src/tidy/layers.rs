@@ -8,16 +8,20 @@ use cargo_metadata::DependencyKind;
 const LAYERS: [(&str, &[&str]); 4] = [
     ("vocabulary", &["abi", "domain"]),
     ("maths", &["imbalance", "metrics", "neighbors", "sampling"]),
-    ("mechanism", &["config", "data", "engine", "host", "program", "report", "sdk"]),
+    ("mechanism", &["config", "conformance", "data", "engine", "host", "program", "report", "sdk"]),
     ("composition", &["pipeline"]),
 ];
 
 /// Which crate may use which other one of its own layer.
-const WITHIN: [(&str, &str); 5] = [
+const WITHIN: [(&str, &str); 9] = [
     ("sampling", "neighbors"),
+    ("conformance", "host"),
+    ("conformance", "program"),
     ("engine", "program"),
     ("host", "program"),
+    ("sdk", "conformance"),
     ("sdk", "engine"),
+    ("sdk", "host"),
     ("sdk", "program"),
 ];
 

@@ -103,7 +103,8 @@ fn unsafe_line(text: &str) -> Option<usize> {
 
 /// Without the workspace's lints a crate would allow what they deny. Fixtures may stand outside.
 fn lints(Source { path, text }: &Source) -> Option<String> {
-    let member = path.ends_with("/Cargo.toml") && !path.starts_with("tests/fixtures/");
+    let workspace = text.contains("\n[workspace]\n");
+    let member = path.ends_with("/Cargo.toml") && !path.starts_with("tests/fixtures/") && !workspace;
     let silent = member && !text.contains("[lints]\nworkspace = true");
     silent.then(|| {
         format!("{path}: does not take the workspace's lints; add `[lints]` with `workspace = true`")
@@ -179,6 +180,7 @@ mod tests {
         check("crates/a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n", None);
         check("crates/a/Cargo.toml", "[package]\n", Some(": does not take the workspace's lints"));
         check("Cargo.toml", "[workspace]\n", None);
+        check("examples/Cargo.toml", "# Of their own.\n[workspace]\n", None);
         check("tests/fixtures/a/Cargo.toml", "[workspace]\n", None);
     }
 

@@ -1,0 +1,3 @@
+//! The built library goes through Expanse's conformance kit.
+
+expanse_sdk::test_conformance!();
