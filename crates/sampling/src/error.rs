@@ -86,11 +86,13 @@ pub enum SamplingError {
     },
     /// There is no other class to expand towards.
     #[error(
-        "class {class} is the only class with samples; eos needs enemies, samples of another class; use `smote`"
+        "class {class} is the only class with samples; {sampler} needs enemies, samples of another class; use `smote`"
     )]
     SingleClass {
         /// The label of the class.
         class: u32,
+        /// The sampler that needs more.
+        sampler: &'static str,
     },
     /// Compat leaves out the first column, and there is no other.
     #[error(

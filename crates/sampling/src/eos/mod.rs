@@ -105,7 +105,7 @@ fn bases(
     }
     let mut present = (0..members.len()).filter(|&class| !members[class].is_empty());
     if let (Some(class), None) = (present.next(), present.next()) {
-        return Err(SamplingError::SingleClass { class: class as u32 });
+        return Err(SamplingError::SingleClass { class: class as u32, sampler: "eos" });
     }
     let others = request.features.rows() - 1;
     let (asked, compat) = (params.k_neighbors(), params.compat());
