@@ -136,7 +136,7 @@ impl Check<'_> {
 
     /// So many rows that each of `pairs` occurs.
     fn enough(&self, pairs: usize) -> u64 {
-        20 * pairs.max(100) as u64
+        20 * pairs as u64
     }
 
     /// The bases of those rows, each with its partners as first rows.
@@ -155,7 +155,11 @@ impl Check<'_> {
     }
 
     fn drawn(&self, sampler: &str, options: Value, found: &Found) {
-        let rows = self.enough(found.neighbors.values().map(Vec::len).sum());
+        // What draws a partner draws one of five; what does not has no partners to tell.
+        let rows = match found.neighbors.values().map(Vec::len).sum() {
+            0 => self.enough(self.data.labels.len()),
+            pairs => self.enough(pairs),
+        };
         let made = self.make(sampler, options.clone(), rows);
         let all: Vec<usize> = (0..rows as usize).collect();
         let name = format!("{} {options}", self.name(sampler));
