@@ -183,7 +183,7 @@ impl Side {
 fn report(settings: &Settings) {
     let folder = driver().parent().map(Path::to_owned).expect("the driver lies in a folder");
     let peer = settings.python.as_deref().filter(|python| {
-        let versions = peer(python, "smote", (300, 8), "1");
+        let versions = peer(python, "smote", (2000, 8), "1");
         match &versions {
             Ok(versions) => println!("peer: {}", versions["versions"].as_str().unwrap_or_default()),
             Err(problem) => println!("no peer: {problem}"),

@@ -1,13 +1,17 @@
+use std::collections::BinaryHeap;
+
 use crate::scores::Frame;
 
 /// The candidates of one query that may be among its `k` nearest.
 ///
-/// Scores alone decide while they can: once there are many, the `k` with the least upper bounds leave no room for
-/// those whose lower bound is higher. Where that does not thin them out, because they are equal or nearly so, they are
-/// measured, and the `k` best of those measured are kept.
+/// Scores alone decide while they can: the `k` with the least upper bounds leave no room for those whose lower bound is
+/// higher. Where that leaves too many, because they are equal or nearly so, they are measured, and the `k` best of those
+/// measured are kept.
 pub(crate) struct Best {
     k: usize,
     query_norm: f64,
+    /// The `k` least upper bounds seen so far, as [`ordered`] numbers.
+    uppers: BinaryHeap<u32>,
     /// Candidates by score, not yet measured: score and place.
     held: Vec<(f32, u32)>,
     /// The nearest of those measured, in order of (squared distance, row); `k` at most.
@@ -28,7 +32,8 @@ pub(crate) struct Candidates<'a> {
 impl Best {
     pub(crate) fn new(k: usize, query_norm: f64) -> Self {
         let held = Vec::with_capacity(most_held(k));
-        Self { k, query_norm, held, measured: Vec::new(), limit: f32::INFINITY }
+        let uppers = BinaryHeap::with_capacity(k + 1);
+        Self { k, query_norm, uppers, held, measured: Vec::new(), limit: f32::INFINITY }
     }
 
     /// Takes a candidate whose score does not exceed the limit, and answers the limit from then on. `measure` gives the
@@ -40,8 +45,17 @@ impl Best {
         measure: impl Fn(u32) -> f64,
     ) -> f32 {
         self.held.push((score, place as u32));
+        let width = candidates.frame.width(self.query_norm, candidates.floors[place]);
+        let upper = ((f64::from(score) + width) as f32).next_up();
+        self.uppers.push(ordered(upper));
+        if self.uppers.len() > self.k {
+            self.uppers.pop();
+        }
+        if let (true, Some(&kth)) = (self.uppers.len() == self.k, self.uppers.peek()) {
+            self.limit = self.limit.min(number(kth));
+        }
         if self.held.len() == most_held(self.k) {
-            self.thin(candidates);
+            self.thin();
             if self.held.len() > most_held(self.k) / 2 + self.k / 2 {
                 self.measure(candidates, measure);
             }
@@ -60,22 +74,13 @@ impl Best {
         candidates: &Candidates<'_>,
         measure: impl Fn(u32) -> f64,
     ) -> impl Iterator<Item = u32> {
-        self.thin(candidates);
+        self.thin();
         self.measure(candidates, measure);
         self.measured.into_iter().map(|(_, row)| row)
     }
 
-    /// Lowers the limit to the `k`-th least upper bound, and lets go those beyond it.
-    fn thin(&mut self, candidates: &Candidates<'_>) {
-        if self.held.len() > self.k {
-            let upper = |&(score, place): &(f32, u32)| {
-                let width = candidates.frame.width(self.query_norm, candidates.floors[place as usize]);
-                ((f64::from(score) + width) as f32).next_up()
-            };
-            let mut uppers: Vec<f32> = self.held.iter().map(upper).collect();
-            let (_, &mut kth, _) = uppers.select_nth_unstable_by(self.k - 1, f32::total_cmp);
-            self.limit = self.limit.min(kth);
-        }
+    /// Lets go what lies beyond the limit.
+    fn thin(&mut self) {
         self.held.retain(|&(score, _)| score <= self.limit);
     }
 
@@ -100,4 +105,27 @@ impl Best {
 /// So many candidates are held before they are thinned out.
 fn most_held(k: usize) -> usize {
     2 * k + 32
+}
+
+/// A number that orders as `x` does, of which none is NaN.
+fn ordered(x: f32) -> u32 {
+    let bits = x.to_bits();
+    if bits >> 31 == 0 { bits | 1 << 31 } else { !bits }
+}
+
+/// The number of which [`ordered`] is `key`.
+fn number(key: u32) -> f32 {
+    f32::from_bits(if key >> 31 == 1 { key & !(1 << 31) } else { !key })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordered_numbers_order_and_come_back() {
+        let numbers = [f32::NEG_INFINITY, -3.5, -1e-40, -0.0, 0.0, 1e-40, 2.0, f32::INFINITY];
+        assert!(numbers.map(ordered).is_sorted());
+        assert_eq!(numbers.map(|x| number(ordered(x)).to_bits()), numbers.map(f32::to_bits));
+    }
 }
