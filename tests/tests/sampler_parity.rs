@@ -169,7 +169,7 @@ impl Check<'_> {
             assert_eq!(self.pairs(&made, &all).into_keys().collect::<Vec<_>>(), members, "{name}");
         } else {
             assert_eq!(self.pairs(&made, &all), found.neighbors, "{name}");
-            self.on_segments(&made);
+            self.on_segments(&made, &all);
         }
         agree(&made, &all, &found.projections, &name);
     }
@@ -194,7 +194,7 @@ impl Check<'_> {
         for (base, partners) in pairs {
             assert_eq!(partners, found.neighbors[&base], "{name}, base {base}");
         }
-        self.on_segments(&made);
+        self.on_segments(&made, &all);
         agree(&made, &all, &found.projections, &name);
     }
 
@@ -203,29 +203,56 @@ impl Check<'_> {
         let found = &self.case.svm_smote;
         let rows = self.enough(4 * found.neighbors.values().map(Vec::len).sum::<usize>());
         let made = self.make("svm-smote", options, rows);
-        let (safe, danger): (Vec<usize>, Vec<usize>) =
-            (0..rows as usize).partition(|&row| made.provenance[row].r < 0.0);
+        let away = |&row: &usize| made.provenance[row].partner == made.provenance[row].base;
+        let (safe, danger): (Vec<usize>, Vec<usize>) = (0..rows as usize).partition(away);
         let bases = |rows: &[usize]| -> Vec<usize> {
             let bases = self.pairs(&made, rows).into_keys().map(|base| self.data.twins[base]);
             bases.collect::<BTreeSet<_>>().into_iter().collect()
         };
         assert_eq!((bases(&danger), bases(&safe)), (found.danger.clone(), found.safe.clone()), "{name}");
         assert!(found.noise.iter().all(|row| !bases(&danger).contains(row)), "{name}");
-        let all: Vec<usize> = (0..rows as usize).collect();
-        for (base, partners) in self.pairs(&made, &all) {
-            // Of equal rows either may be the support vector.
-            let of_twin =
-                found.neighbors.iter().find(|&(&row, _)| self.data.twins[row] == self.data.twins[base]);
-            assert_eq!(&partners, of_twin.unwrap().1, "{name}, base {base}");
+        // Of equal rows either may be the support vector.
+        let neighbors = |base: usize| {
+            let same = |&(&row, _): &(&usize, _)| self.data.twins[row] == self.data.twins[base];
+            found.neighbors.iter().find(same).expect("the golden values name the base").1
+        };
+        for (base, partners) in self.pairs(&made, &danger) {
+            assert_eq!(&partners, neighbors(base), "{name}, base {base}");
         }
-        self.on_segments(&made);
+        // What steps away tells no partner; so it is sought by the direction.
+        let mut left: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for &row in &safe {
+            let base = made.provenance[row].base as usize;
+            let partner = neighbors(base).iter().find(|&&partner| self.is_away(&made, row, (base, partner)));
+            left.entry(base).or_default().insert(*partner.unwrap_or_else(|| panic!("{name}, row {row}")));
+        }
+        for (base, partners) in left {
+            let all: BTreeSet<usize> = neighbors(base).iter().copied().collect();
+            assert_eq!(partners, all, "{name}, base {base}");
+        }
+        self.on_segments(&made, &danger);
         agree(&made, &danger, &found.from_danger, &name);
         agree(&made, &safe, &found.from_safe, &name);
     }
 
+    /// Whether a row lies beyond its base, away from the partner, by no more than half of the distance.
+    fn is_away(&self, made: &Synthetic, row: usize, (base, partner): (usize, usize)) -> bool {
+        let points = |row| self.data.points.row(row).iter().map(|&value| f64::from(value));
+        let ends = || points(base).zip(points(partner));
+        let made = || made.features.row(row).iter().map(|&value| f64::from(value));
+        let along: f64 =
+            made().zip(ends()).map(|(value, (base, partner))| (value - base) * (partner - base)).sum();
+        let length: f64 = ends().map(|(base, partner)| (partner - base).powi(2)).sum();
+        let r = along / length;
+        let off =
+            made().zip(ends()).map(|(value, (base, partner))| (value - base - r * (partner - base)).abs());
+        (-0.500_001..1e-6).contains(&r) && off.fold(0.0, f64::max) < 1e-5
+    }
+
     /// Every row lies on the line that its provenance names.
-    fn on_segments(&self, made: &Synthetic) {
-        for (row, from) in made.provenance.iter().enumerate() {
+    fn on_segments(&self, made: &Synthetic, rows: &[usize]) {
+        for &row in rows {
+            let from = made.provenance[row];
             let (base, partner) = (from.base as usize, from.partner as usize);
             let ends = self.data.points.row(base).iter().zip(self.data.points.row(partner));
             let expected: Vec<f32> = ends.map(|(base, partner)| base + from.r * (partner - base)).collect();

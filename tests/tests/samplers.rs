@@ -120,7 +120,7 @@ fn check_rows(example: &Example, made: &Synthetic, context: &str) {
     for (row, from) in made.provenance.iter().enumerate() {
         assert!(from.base < rows && from.partner < rows, "{context}, row {row}: {from:?}");
         assert_eq!(from.partner_class, example.labels[from.partner as usize], "{context}, row {row}");
-        assert!((-1.0..=1.0).contains(&from.r), "{context}, row {row}: r is {}", from.r);
+        assert!((0.0..=1.0).contains(&from.r), "{context}, row {row}: r is {}", from.r);
     }
     let shares = made.report["enemy_share"].as_array().unwrap();
     assert_eq!(shares.len(), example.wanted.len(), "{context}: shares of enemies by class");

@@ -78,11 +78,16 @@ fn counts_are_exact_rows_lie_at_their_provenance_and_threads_do_not_matter() {
         assert_eq!(made, on(3), "sampler {number}");
         assert_eq!(made.labels, [vec![1; 300], vec![2; 41]].concat(), "sampler {number}");
         for (row, from) in made.provenance.iter().enumerate() {
+            assert_eq!(labels[from.base as usize], made.labels[row], "sampler {number}");
+            // What steps away from a partner tells its base alone.
+            if from.partner == from.base {
+                assert!(number < 2 && from.r == 0.0, "sampler {number}");
+                continue;
+            }
             let ends = rows[from.base as usize].iter().zip(&rows[from.partner as usize]);
             let expected: Vec<f32> = ends.map(|(base, partner)| base + from.r * (partner - base)).collect();
             assert_eq!(made.rows.row(row), expected, "sampler {number}");
-            assert_eq!(labels[from.base as usize], made.labels[row], "sampler {number}");
-            assert!(from.partner != from.base && (-0.5..1.0).contains(&from.r), "sampler {number}");
+            assert!((0.0..1.0).contains(&from.r), "sampler {number}");
         }
     }
 }

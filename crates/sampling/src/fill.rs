@@ -32,7 +32,7 @@ impl Base {
     }
 }
 
-/// A way from one row to, or beyond, another: base + r · (partner − base).
+/// A way from one row to another, or away from it: base + r · (partner − base).
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     /// Row of the features that it starts from.
@@ -83,8 +83,12 @@ impl Step {
         }
     }
 
-    /// Where the row at its end comes from.
+    /// Where the row at its end comes from. Of a row beyond the base, which is on the way to nowhere, that is the base
+    /// alone.
     pub fn provenance(&self, request: &Request<'_>) -> Provenance {
+        if self.r < 0.0 {
+            return Step { partner: self.base, r: 0.0, ..*self }.provenance(request);
+        }
         let partner_class = request.labels[self.partner];
         Provenance { base: self.base as u64, partner: self.partner as u64, partner_class, r: self.r }
     }

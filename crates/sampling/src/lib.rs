@@ -12,10 +12,13 @@
 //! generators and use all cores; [`Within`] and [`Surroundings`] are the two kinds of neighbourhood, [`apportion`]
 //! divides rows, [`Meter`] reports progress.
 //!
+//! [`audit()`] looks at rows that any sampler has made.
+//!
 //! After an error the output holds anything.
 
 mod adasyn;
 mod apportion;
+mod audit;
 mod borderline;
 mod control;
 mod draws;
@@ -32,6 +35,7 @@ mod within;
 
 pub use adasyn::{Adasyn, AdasynParams, AdasynParamsError, adasyn};
 pub use apportion::apportion;
+pub use audit::{ClassAudit, Made, audit};
 pub use borderline::{Borderline, BorderlineKind, BorderlineParams, BorderlineParamsError, borderline_smote};
 pub use control::{Control, Meter, Note, Report, Unattended};
 pub use draws::{gaussian, symmetric_beta};

@@ -21,7 +21,7 @@ use crate::svm::{Machine, points, scale_gamma, thin};
 /// Where none is in danger, or none safe, the others make all rows. Where all support vectors are noise, which
 /// imbalanced-learn refuses, every sample of the class is a base as in SMOTE. A pair of classes with more than
 /// `svm_rows` samples is thinned before training. M and K are lowered where there are fewer samples. All of this is
-/// noted in the report. A row that steps away has a negative r in its provenance.
+/// noted in the report. The provenance of a row that steps away names its base alone.
 ///
 /// # Errors
 ///
