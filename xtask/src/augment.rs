@@ -1,6 +1,6 @@
 //! Over-sampling of a file, without any training: for embeddings that another program has made.
 
-use expanse_data::{Balanced, Names, read_embeddings, write_balanced};
+use expanse_data::{Balanced, Names, check_extension, read_embeddings, write_balanced};
 use expanse_domain::ClassCounts;
 use expanse_pipeline::{Augmented, augment};
 use expanse_report::audit_table;
@@ -15,6 +15,7 @@ use crate::{
 
 /// `augment`.
 pub fn command(options: &AugmentOptions, quiet: bool) -> Result<(), Error> {
+    check_extension(&options.out)?;
     let source = Source { experiment: options.experiment.clone(), set: options.set.clone() };
     let resolved = show::resolved(&source, &[])?;
     run::begin(&resolved);

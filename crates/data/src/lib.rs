@@ -22,7 +22,7 @@ mod write;
 pub use augmentation::Augmentation;
 pub use batch::{epoch_order, write_batch};
 pub use embeddings::{
-    Balanced, Classes, Embeddings, EmbeddingsError, Names, read_embeddings, write_balanced,
+    Balanced, Classes, Embeddings, EmbeddingsError, Names, check_extension, read_embeddings, write_balanced,
 };
 pub use error::DataError;
 pub use images::{DataSet, ImageSet, ImageSetError, ImageShape};

@@ -112,6 +112,15 @@ impl Classes {
     }
 }
 
+/// Whether the extension of a file names a format; to be asked before long work whose result the file is to hold.
+///
+/// # Errors
+///
+/// [`EmbeddingsError::Format`], with the extensions that name one.
+pub fn check_extension(path: &Path) -> Result<(), EmbeddingsError> {
+    Format::of(path).map(|_| ())
+}
+
 /// Reads samples and labels; `labels` is the file of the labels where they have one of their own, which `.npy` needs.
 ///
 /// Floating-point numbers of 16, 32 or 64 bits become `f32`; labels are whole numbers, in CSV also words. The first
@@ -194,10 +203,11 @@ pub fn write_balanced(
                 return Err(EmbeddingsError::Format { path: labels.into(), known: vec![".npy".into()] });
             }
             let numbers = numbers(path, balanced)?;
+            let shape = [balanced.rows(), balanced.cols()];
+            let features = stage(path, |out| npy::write(out, &shape, &balanced.features()))?;
             let staged = stage(labels, |out| npy::write(out, &[numbers.len()], &Values::I64(&numbers)))?;
             publish(staged, labels)?;
-            let shape = [balanced.rows(), balanced.cols()];
-            stage(path, |out| npy::write(out, &shape, &balanced.features()))?
+            features
         }
         (Format::Npy, None) => return Err(EmbeddingsError::NoLabels { path: path.into() }),
         (_, Some(_)) => return Err(EmbeddingsError::TwoLabels { path: path.into() }),
