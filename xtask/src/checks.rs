@@ -4,7 +4,8 @@ use clap::ValueEnum as _;
 
 use crate::{
     cli::{Benchmark, PassOn},
-    error::Error, plugins, tidy as rules, workspace,
+    error::Error,
+    plugins, tidy as rules, workspace,
 };
 
 /// `test`: builds the workspace and runs every test of it.
