@@ -66,10 +66,10 @@ fn an_unknown_name_suggests_the_nearest() {
     let none = Map::new();
     check(
         plugins().sampler("eso", &none).err(),
-        "no sampler is called `eso`; did you mean `eos`? known: eos",
+        "no sampler is called `eso`; did you mean `eos`? known: adasyn",
     );
     check(plugins().sampler("smte", &none).err(), "no sampler is called `smte`; did you mean `smote`?");
-    check(plugins().sampler("resnet", &none).err(), "no sampler is called `resnet`; known: eos");
+    check(plugins().sampler("resnet", &none).err(), "no sampler is called `resnet`; known: adasyn");
     check(plugins().backbone("resnt", &none).err(), "no backbone is called `resnt`; did you mean `resnet`?");
     check(plugins().backend("tpu", &none).err(), "no backend is called `tpu`");
 }
@@ -181,6 +181,10 @@ fn the_rows_of_shipped_samplers_lie_between_their_sources() {
         let made = data.resample(sampler, &[4, 12, 17], 5).unwrap();
         for (row, source) in made.provenance.iter().enumerate() {
             let (base, partner) = (source.base as usize, source.partner as usize);
+            // Some of its rows step away from a neighbour, and tell their base alone.
+            if name == "svm-smote" && base == partner {
+                continue;
+            }
             let ends = data.features.row(base).iter().zip(data.features.row(partner));
             for (value, (from, to)) in made.features.row(row).iter().zip(ends) {
                 assert!((value - (from + source.r * (to - from))).abs() < 1e-4, "{name}");

@@ -30,6 +30,7 @@ fn logs_threads_progress_and_cancellation_pass_the_boundary() {
     let report = resample("threads").unwrap().report;
     assert_eq!(report["notes"][0]["message"], "3");
 
+    every_sampler_tells_its_progress_to_the_end();
     progress_arrives_and_a_plugin_stops_when_asked();
 }
 
@@ -54,6 +55,26 @@ fn a_changed_filter_takes_effect(records: &Records, level: Level, expected: usiz
     assert_eq!(records.take().len(), expected, "{level}");
 }
 
+fn every_sampler_tells_its_progress_to_the_end() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let told = heard.clone();
+    on_progress(move |_, done, total| told.lock().unwrap().push((done, total)));
+    for name in samplers() {
+        resample_with(&name, json!({})).unwrap();
+        let heard = std::mem::take(&mut *heard.lock().unwrap());
+        let total = heard.first().unwrap_or_else(|| panic!("{name} tells nothing")).1;
+        assert!(heard.iter().all(|&(done, of)| done <= total && of == total), "{name}: {heard:?}");
+        assert!(heard.contains(&(total, total)), "{name}: {heard:?}");
+    }
+}
+
+/// The shipped samplers, also those that share a library.
+fn samplers() -> Vec<String> {
+    let libraries = plugins().list().into_iter().filter(|found| found.kind == Kind::Sampler);
+    let plugins = libraries.flat_map(|found| plugins().manifest(&found).unwrap().plugins);
+    plugins.map(|plugin| plugin.name).collect()
+}
+
 fn progress_arrives_and_a_plugin_stops_when_asked() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let told = heard.clone();
@@ -70,9 +91,9 @@ fn progress_arrives_and_a_plugin_stops_when_asked() {
     assert_eq!(heard.lock().unwrap()[..2], [(library.clone(), 1, 1_000_000), (library, 2, 1_000_000)]);
 
     // The shipped samplers ask, too.
-    for found in plugins().list().iter().filter(|found| found.kind == Kind::Sampler) {
-        let stopped = resample_with(&found.name, json!({}));
-        assert!(matches!(stopped, Err(HostError::Cancelled)), "{}: {stopped:?}", found.name);
+    for name in samplers() {
+        let stopped = resample_with(&name, json!({}));
+        assert!(matches!(stopped, Err(HostError::Cancelled)), "{name}: {stopped:?}");
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Command {
     Run(RunOptions),
     /// Run variants of an experiment over several seeds and print means with 95 % intervals.
     Study(StudyOptions),
+    /// Over-sample the embeddings in a file, whoever has made them, and write all rows to another one.
+    Augment(AugmentOptions),
     /// Plugins.
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -59,13 +61,29 @@ pub enum Command {
     Lint,
     /// The rules of the house: layers, what the driver links, the map.
     Tidy,
-    /// The price of the plugin boundary.
-    Bench(PassOn),
+    /// Measure, with the profile that everything runs in.
+    Bench {
+        /// What to measure.
+        which: Benchmark,
+        #[command(flatten)]
+        options: PassOn,
+    },
     /// Whether the boundary (crates/abi) still suits the plugins of earlier versions, and which version it needs.
     Abi,
     /// Serve one plugin to the program that has started this one.
     #[command(name = crate::plugins::WORKER, hide = true)]
     PluginWorker,
+}
+
+/// What is measured: each is the file of its name in tests/benches.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Benchmark {
+    /// A training step through host and plugin, against the engine called directly.
+    Boundary,
+    /// Loading a plugin, and a sampler's call, in this process and in one of its own, against the plain function.
+    Calls,
+    /// Over-samplers and the search for neighbours, beside their peers in Python where it has them.
+    Samplers,
 }
 
 /// Where an experiment's values come from.
@@ -126,6 +144,39 @@ pub struct StudyOptions {
     #[command(flatten)]
     pub plugins: PluginOptions,
     /// How to print the result.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+}
+
+/// Options of `augment`.
+#[derive(Debug, Args)]
+pub struct AugmentOptions {
+    /// The file to read: .safetensors, .npy, .npz or .csv.
+    pub file: PathBuf,
+    /// The file to write; its extension tells its format, too.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Name of the array of features in .safetensors and .npz.
+    #[arg(long, value_name = "NAME", default_value = "embeddings")]
+    pub features: String,
+    /// Name of the array of labels in .safetensors and .npz, or of their column in .csv.
+    #[arg(long, value_name = "NAME", default_value = "labels")]
+    pub labels: String,
+    /// A file of its own that the labels are read from, for .npy.
+    #[arg(long, value_name = "FILE")]
+    pub labels_file: Option<PathBuf>,
+    /// A file of its own that the labels are written to, for .npy.
+    #[arg(long, value_name = "FILE")]
+    pub labels_out: Option<PathBuf>,
+    /// Take sampler, sampling strategy and seed from this experiment: a name in config/experiments, or a file.
+    #[arg(long, default_value = DEFAULT_EXPERIMENT)]
+    pub experiment: String,
+    /// Set a value, such as sampler.plugin=smote or augment.sampling_strategy=0.5; may be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// How to print what was made.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
 }

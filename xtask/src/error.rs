@@ -1,7 +1,7 @@
 use std::{error::Error as _, path::PathBuf, process::ExitCode};
 
 use expanse_config::ConfigError;
-use expanse_data::DataError;
+use expanse_data::{DataError, EmbeddingsError};
 use expanse_host::{HostError, TrustError};
 use expanse_pipeline::PipelineError;
 
@@ -33,6 +33,9 @@ pub enum Error {
     /// Data cannot be read or written.
     #[error(transparent)]
     Data(Box<DataError>),
+    /// Embeddings cannot be read or written.
+    #[error(transparent)]
+    Embeddings(#[from] Box<EmbeddingsError>),
     /// Data cannot be packed as asked.
     #[error("data pack: {0}")]
     Pack(String),
@@ -107,6 +110,12 @@ pub enum Error {
 impl From<ConfigError> for Error {
     fn from(error: ConfigError) -> Self {
         Self::Config(Box::new(error))
+    }
+}
+
+impl From<EmbeddingsError> for Error {
+    fn from(error: EmbeddingsError) -> Self {
+        Self::Embeddings(Box::new(error))
     }
 }
 

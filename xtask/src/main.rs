@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "the results of the driver go to stdout")]
 
+mod augment;
 mod boundary;
 mod checks;
 mod cli;
@@ -63,6 +64,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Run(options) => run::command(options, cli.quiet),
         Command::Study(options) => study::command(options, cli.quiet),
+        Command::Augment(options) => augment::command(options, cli.quiet),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
         Command::Abi => boundary::command(),
@@ -84,6 +86,6 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Check => checks::check(),
         Command::Lint => checks::lint(),
         Command::Tidy => checks::tidy(),
-        Command::Bench(options) => checks::bench(options),
+        Command::Bench { which, options } => checks::bench(*which, options),
     }
 }

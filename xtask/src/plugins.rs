@@ -8,7 +8,7 @@ use std::{
 
 use expanse_config::{Isolation, Resolved, Stage};
 use expanse_domain::sha256;
-use expanse_host::{Host, HostError, Kind, Sidecar, Trust, TrustList, Worker};
+use expanse_host::{Host, HostError, Identified, Kind, Sampler, Sidecar, Trust, TrustList, Worker};
 use expanse_pipeline::{Components, Identity};
 use serde_json::Value;
 
@@ -103,23 +103,7 @@ pub fn search_path(explicit: &[PathBuf]) -> Vec<PathBuf> {
 pub fn open(resolved: &Resolved, host: &Host) -> Result<Components, Error> {
     let e = &resolved.experiment;
     let mut identities = BTreeMap::new();
-    let (sampler, sampler_identity) = match e.augment.isolation {
-        Isolation::None => {
-            let sampler =
-                component(resolved, Kind::Sampler, &e.sampler, |s| host.sampler(&s.plugin, &s.options))?;
-            (sampler, None)
-        }
-        Isolation::Process => {
-            let memory = match e.augment.memory_gib {
-                0.0 => machine::memory(),
-                gib => Some((gib * f64::from(1 << 30)) as u64),
-            };
-            let (sampler, identity) = component(resolved, Kind::Sampler, &e.sampler, |s| {
-                host.isolated_sampler(&s.plugin, &s.options, memory)
-            })?;
-            (sampler, Some(identity))
-        }
-    };
+    let (sampler, sampler_identity) = open_sampler(resolved, host)?;
     let stages = [&e.backbone, &e.head, &e.loss, &e.sampler, &e.backend];
     for (kind, stage) in Kind::ALL.into_iter().zip(stages) {
         let known = sampler_identity.clone().filter(|_| kind == Kind::Sampler);
@@ -137,6 +121,31 @@ pub fn open(resolved: &Resolved, host: &Host) -> Result<Components, Error> {
         backend: component(resolved, Kind::Backend, &e.backend, |s| host.backend(&s.plugin, &s.options))?,
         identities,
     })
+}
+
+/// A sampler, with what it is where that is known already.
+type OpenSampler = (Box<dyn Sampler>, Option<Identified>);
+
+/// Opens the sampler of an experiment, in a process of its own where the experiment says so.
+pub fn open_sampler(resolved: &Resolved, host: &Host) -> Result<OpenSampler, Error> {
+    let e = &resolved.experiment;
+    match e.augment.isolation {
+        Isolation::None => {
+            let sampler =
+                component(resolved, Kind::Sampler, &e.sampler, |s| host.sampler(&s.plugin, &s.options))?;
+            Ok((sampler, None))
+        }
+        Isolation::Process => {
+            let memory = match e.augment.memory_gib {
+                0.0 => machine::memory(),
+                gib => Some((gib * f64::from(1 << 30)) as u64),
+            };
+            let (sampler, identity) = component(resolved, Kind::Sampler, &e.sampler, |s| {
+                host.isolated_sampler(&s.plugin, &s.options, memory)
+            })?;
+            Ok((sampler, Some(identity)))
+        }
+    }
 }
 
 fn component<T>(

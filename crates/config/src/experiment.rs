@@ -143,6 +143,8 @@ pub struct Finetune {
     /// Where the head starts.
     #[serde(deserialize_with = "name")]
     pub head_init: HeadInit,
+    /// Whether the labels of synthetic rows are mixed by r, in expectation.
+    pub soft_labels: bool,
 }
 
 /// The generalization gap.

@@ -1,10 +1,14 @@
 //! Labelled images: [`load`] reads them from files, [`write_batch`] and [`Prefetch`] make training batches of them.
 //!
+//! Matrices with labels, such as embeddings of another program, are read by [`read_embeddings`] and written by
+//! [`write_balanced`].
+//!
 //! Images stay `u8` until a batch is written. This crate knows nothing of models, plugins or configuration.
 
 mod augmentation;
 mod batch;
 mod cifar;
+mod embeddings;
 mod error;
 mod idx;
 mod images;
@@ -17,6 +21,9 @@ mod write;
 
 pub use augmentation::Augmentation;
 pub use batch::{epoch_order, write_batch};
+pub use embeddings::{
+    Balanced, Classes, Embeddings, EmbeddingsError, Names, check_extension, read_embeddings, write_balanced,
+};
 pub use error::DataError;
 pub use images::{DataSet, ImageSet, ImageSetError, ImageShape};
 pub use load::{Format, UnknownFormat, load};

@@ -2,8 +2,8 @@
 //!
 //! [`nearest`] answers a [`Search`] with [`Neighbors`]. Exact means: the answer is that of comparing every
 //! pair directly, in order of (squared distance, row number), with the squared distance Σⱼ (aⱼ − bⱼ)² summed
-//! in `f64` from the first column to the last. A blocked `f32` matrix product only says which pairs need no
-//! comparing.
+//! in `f64` from the first column to the last. A blocked `f32` product in vector registers only says which pairs need
+//! no comparing.
 //!
 //! This crate knows nothing of classes.
 
@@ -11,6 +11,7 @@ mod best;
 mod error;
 mod scores;
 mod search;
+mod tile;
 
 pub use error::NeighborsError;
 pub use search::{Itself, Search, nearest};

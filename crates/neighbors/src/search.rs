@@ -1,19 +1,17 @@
 use std::ops::{ControlFlow, Range};
 
 use expanse_domain::{MatrixView, Seed};
-use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::{
     Neighbors, NeighborsError,
-    best::Best,
-    scores::{Frame, Packed},
+    best::{Best, Candidates},
+    scores::{Frame, Panels},
+    tile::{QUERIES, Sweep},
 };
 
-/// Queries of one matrix product, and of one task.
+/// Queries of one pass over the candidates, and of one task: a panel stays in the nearest cache for all of them.
 const QUERY_BLOCK: usize = 128;
-/// Candidates of one matrix product.
-const TILE: usize = 1024;
 
 /// What to search, and how. `Search { itself, ..Search::of(points) }` names only what differs from the
 /// default.
@@ -51,8 +49,9 @@ impl<'a> Search<'a> {
 
 /// The `k` rows nearest to each of the rows `queries`, in ascending order of (Σⱼ (aⱼ − bⱼ)², row number).
 ///
-/// The result does not depend on the number of threads. Work is one `f32` product of queries and candidates,
-/// and about k (1 + ln(n / k)) direct distances per query.
+/// The result does not depend on the number of threads. Work is one `f32` product of queries and candidates, of which
+/// no score is stored that cannot matter, and little more than k direct distances per query. Memory is that of the
+/// candidates once more, in `f32`, and of the answer.
 ///
 /// # Errors
 ///
@@ -101,13 +100,15 @@ fn check(search: &Search<'_>, queries: &[usize], k: usize) -> Result<Vec<usize>,
     if k > available {
         return Err(NeighborsError::TooFew { k, available });
     }
-    for &row in candidates.iter().chain(queries) {
+    let not_finite = |&row: &usize| {
         let values = &points.row(row)[start..end];
-        if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-            return Err(NeighborsError::NotFinite { row, column: start + place, value: values[place] });
-        }
+        let place = values.iter().position(|value| !value.is_finite())?;
+        Some(NeighborsError::NotFinite { row, column: start + place, value: values[place] })
+    };
+    match candidates.par_iter().chain(queries).find_map_first(not_finite) {
+        Some(error) => Err(error),
+        None => Ok(candidates),
     }
-    Ok(candidates)
 }
 
 /// The candidates, ready to be compared with blocks of queries.
@@ -116,67 +117,61 @@ struct Index<'a> {
     frame: Frame,
     /// The candidates in the order in which they are looked at.
     order: Vec<u32>,
-    packed: Packed,
+    panels: Panels,
 }
 
 impl<'a> Index<'a> {
     fn new(search: &'a Search<'a>, mut candidates: Vec<usize>, queries: &[usize]) -> Self {
-        let taking_part = [&candidates, queries].concat();
-        let frame = Frame::fit(search.points, search.columns.clone(), &taking_part);
+        let count = candidates.len();
+        candidates.extend_from_slice(queries);
+        let frame = Frame::fit(search.points, search.columns.clone(), &candidates);
+        candidates.truncate(count);
+        let mut order: Vec<u32> = candidates.into_iter().map(|row| row as u32).collect();
         // Looked at in random order, few candidates are nearer than all before them, however the rows are
         // sorted.
-        Seed(0).derive("neighbors", &[]).rng().shuffle(&mut candidates);
-        let packed = frame.pack(search.points, candidates.iter().copied());
-        let order = candidates.iter().map(|&row| row as u32).collect();
-        Self { search, frame, order, packed }
+        Seed(0).derive("neighbors", &[]).rng().shuffle(&mut order);
+        let panels = frame.candidates(search.points, &order);
+        Self { search, frame, order, panels }
     }
 
     /// Writes the `k` nearest rows of each of a block of queries.
     fn rank(&self, queries: &[usize], k: usize, rows: &mut [u32]) {
-        let packed = self.frame.pack(self.search.points, queries.iter().copied());
-        let mut best: Vec<Best> = queries.iter().map(|_| Best::new(k)).collect();
-        let mut products = Array2::zeros((queries.len(), TILE));
-        for start in (0..self.order.len()).step_by(TILE) {
-            let tile = start..self.order.len().min(start + TILE);
-            let products = self.packed.products(&packed, tile.clone(), &mut products);
-            for (place, products) in products.rows().into_iter().enumerate() {
-                let query = (queries[place], packed.floors[place]);
-                self.compare(query, products.iter().copied(), tile.clone(), &mut best[place]);
-            }
-        }
-        for (rows, best) in rows.chunks_mut(k).zip(best) {
-            rows.iter_mut().zip(best.into_rows()).for_each(|(to, row)| *to = row);
-        }
-    }
-
-    /// Offers to `best` the candidates of a tile, save those whose product with the query proves them too
-    /// far.
-    fn compare(
-        &self,
-        (query, query_floor): (usize, f32),
-        products: impl Iterator<Item = f32>,
-        tile: Range<usize>,
-        best: &mut Best,
-    ) {
-        let mut limit = self.frame.limit(best.worst(), query_floor);
-        let candidates = self.order[tile.clone()].iter().zip(&self.packed.floors[tile]);
-        for (product, (&row, floor)) in products.zip(candidates) {
-            if floor - 2.0 * product > limit {
-                continue;
-            }
-            let itself = self.search.itself == Itself::Excluded && row as usize == query;
-            if itself || !best.admits(row) {
-                continue;
-            }
-            best.offer(self.squared_distance(query, row as usize), row);
-            limit = self.frame.limit(best.worst(), query_floor);
+        let packed = self.frame.queries(self.search.points, queries);
+        let candidates = Candidates { frame: &self.frame, floors: &self.panels.floors, rows: &self.order };
+        let mut best: Vec<Best> = packed.norms.iter().map(|&norm| Best::new(k, norm)).collect();
+        // Nothing is as low as the limit of a place without a query.
+        let mut limits = vec![f32::NEG_INFINITY; queries.len().next_multiple_of(QUERIES)];
+        limits[..queries.len()].fill(f32::INFINITY);
+        let excluded = self.search.itself == Itself::Excluded;
+        let sweep = Sweep {
+            columns: self.search.columns.len(),
+            panels: &self.panels.values,
+            floors: &self.panels.floors,
+            queries: &packed.values,
+            limits: &mut limits,
+            found: |query: usize, place: usize, score| {
+                let best: &mut Best = &mut best[query];
+                match self.order.get(place) {
+                    Some(&row) if !(excluded && row as usize == queries[query]) => {
+                        best.offer((place, score), &candidates, |row| {
+                            self.squared_distance(queries[query], row)
+                        })
+                    }
+                    _ => best.limit(),
+                }
+            },
+        };
+        sweep.run();
+        for ((rows, best), &query) in rows.chunks_mut(k).zip(best).zip(queries) {
+            let nearest = best.into_rows(&candidates, |row| self.squared_distance(query, row));
+            rows.iter_mut().zip(nearest).for_each(|(to, row)| *to = row);
         }
     }
 
     /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last.
-    fn squared_distance(&self, a: usize, b: usize) -> f64 {
+    fn squared_distance(&self, a: usize, b: u32) -> f64 {
         let values = |row| &self.search.points.row(row)[self.search.columns.clone()];
-        values(a).iter().zip(values(b)).fold(0.0, |sum, (&a, &b)| {
+        values(a).iter().zip(values(b as usize)).fold(0.0, |sum, (&a, &b)| {
             let difference = f64::from(a) - f64::from(b);
             sum + difference * difference
         })

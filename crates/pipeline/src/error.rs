@@ -5,6 +5,7 @@ use expanse_host::HostError;
 use expanse_imbalance::{ProfileError, StrategyError, WeightError};
 use expanse_metrics::{GapError, ScoresError};
 use expanse_program::{ChainError, CheckpointError};
+use expanse_sampling::SamplingError;
 
 /// A run cannot begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +140,9 @@ pub enum PipelineError {
     /// The embeddings cannot be written.
     #[error("the embeddings cannot be written: {0}")]
     Embeddings(#[from] safetensors::SafeTensorError),
+    /// What the sampler has made cannot be looked at.
+    #[error("the synthetic rows cannot be audited: {0}")]
+    Audit(#[source] SamplingError),
     /// The user asked to stop.
     #[error("stopped at your request; this run has left no folder")]
     Cancelled,

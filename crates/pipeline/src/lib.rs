@@ -4,6 +4,7 @@
 //! (arXiv 2207.06080). The phases work on components that may come from libraries or from the same process;
 //! nothing here loads a file of a plugin. Progress goes to an [`Observer`]; the terminal is not known here.
 
+mod augment;
 mod cache;
 mod error;
 mod learning_rate;
@@ -17,6 +18,7 @@ mod run;
 mod runs;
 mod store;
 
+pub use augment::{Augmented, augment};
 pub use error::PipelineError;
 pub use learning_rate::learning_rate;
 pub use observer::{Event, Observer, Silent};

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, time::Instant};
 
 use expanse_config::{Experiment, HeadInit, Schedule, Selection};
 use expanse_data::{Augmentation, Prefetch, epoch_order};
-use expanse_domain::{ClassCounts, Matrix, Seed};
+use expanse_domain::{ClassCounts, Matrix, Provenance, Seed};
 use expanse_host::{Backend, Head, Recorder, cancelled};
 use expanse_imbalance::{ClassWeighting, DEFAULT_BETA};
 use expanse_program::{Optimizer, tensors_from_bytes, tensors_to_bytes};
@@ -18,6 +18,25 @@ use crate::{
 pub(crate) struct Balanced {
     pub embeddings: Matrix,
     pub labels: Vec<u32>,
+    /// Of the synthetic embeddings, which come last.
+    pub provenance: Vec<Provenance>,
+}
+
+impl Balanced {
+    /// The class that an embedding is trained with in an epoch. With `soft` a synthetic one has that of its partner with
+    /// probability r, so that the expectation of a loss over epochs is (1 − r) times that of its own class and r times
+    /// that of the partner's.
+    fn target(&self, row: usize, epoch: u64, soft: Option<Seed>) -> u32 {
+        let real = self.labels.len() - self.provenance.len();
+        match (soft, row.checked_sub(real)) {
+            (Some(seed), Some(made)) => {
+                let from = self.provenance[made];
+                let drawn = seed.derive("soft-label", &[epoch, made as u64]).rng().unit_f32();
+                if drawn < from.r { from.partner_class } else { self.labels[row] }
+            }
+            _ => self.labels[row],
+        }
+    }
 }
 
 /// Phase 1: trains backbone and head end to end; answers all parameters as safetensors.
@@ -104,6 +123,7 @@ pub(crate) fn finetune(
     let parts = Parts { class_counts: counts.as_slice(), ..parts };
     let rows = balanced.embeddings.rows();
     let batch_size = batch_size(schedule, rows).get();
+    let soft = config.soft_labels.then_some(seed);
 
     let mut model = Model::new(parts, backend, optimizer(schedule))?;
     let initial = match config.head_init {
@@ -119,7 +139,8 @@ pub(crate) fn finetune(
         for batch in epoch_order(rows, seed.derive(PHASE, &[]), epoch).chunks(batch_size) {
             check_cancelled()?;
             let embeddings = balanced.embeddings.select_rows(batch);
-            let targets: Vec<i64> = batch.iter().map(|&row| i64::from(balanced.labels[row])).collect();
+            let targets: Vec<i64> =
+                batch.iter().map(|&row| i64::from(balanced.target(row, epoch, soft))).collect();
             model.step_embeddings(&embeddings, &targets, &weights, rate)?;
             observer.event(&Event::Step);
         }
@@ -192,4 +213,27 @@ fn mean_loss(
         return Err(PipelineError::Diverged { phase, epoch, loss, learning_rate: schedule.learning_rate });
     }
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len().max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn soft_labels_are_the_partners_as_often_as_r_says() {
+        let source = |r| Provenance { base: 0, partner: 1, partner_class: 2, r };
+        let balanced = Balanced {
+            embeddings: Matrix::zeros(5, 1),
+            labels: vec![0, 1, 1, 1, 1],
+            provenance: vec![source(0.3), source(0.0), source(-0.5)],
+        };
+        let of_partner = |row, soft| {
+            (0..4000).filter(|&epoch| balanced.target(row, epoch, soft) == 2).count() as f64 / 4000.0
+        };
+        let soft = Some(Seed(1));
+        assert!((of_partner(2, soft) - 0.3).abs() < 0.03, "{}", of_partner(2, soft));
+        for (row, soft) in [(0, soft), (1, soft), (3, soft), (4, soft), (2, None)] {
+            assert_eq!(of_partner(row, soft), 0.0, "row {row}");
+        }
+    }
 }

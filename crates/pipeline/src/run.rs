@@ -3,13 +3,12 @@ use std::{collections::BTreeMap, path::Path, time::Instant};
 use expanse_config::Experiment;
 use expanse_domain::{Matrix, Seed};
 use expanse_host::{Backbone, Backend, Head, Loss, Sampler, Synthetic};
-use expanse_imbalance::SamplingStrategy;
 use expanse_metrics::{Labelled, generalization_gap};
 use expanse_report::{GapReport, Metrics};
 use serde::Serialize;
 
 use crate::{
-    Event, Observer, PipelineError, Prepared,
+    Augmented, Event, Observer, PipelineError, Prepared, augment,
     cache::{self, Trained},
     model::{Model, Parts, check_finite, score},
     phases::{self, Balanced, check_cancelled},
@@ -77,7 +76,7 @@ pub fn run(
     let seed = Seed(experiment.seed);
     let backend = &*components.backend;
     let classes = data.counts.classes();
-    let wanted = strategy(experiment)?.synthetic(&data.counts)?;
+    let wanted = augment::wanted(experiment, &data.counts)?;
     let mut clock = Clock { seconds: BTreeMap::new(), observer };
 
     let shape = data.train.shape;
@@ -118,8 +117,8 @@ pub fn run(
     })?;
 
     let labels = data.train.labels();
-    let synthetic = clock.phase("augment", || {
-        Ok(components.sampler.resample(train.view(), labels, &wanted, seed.derive("augment", &[]))?)
+    let Augmented { synthetic, audit } = clock.phase("augment", || {
+        augment::augment(experiment, (train.view(), labels), &data.counts, &*components.sampler)
     })?;
     for note in synthetic.report["notes"].as_array().into_iter().flatten() {
         let class = note["class"].as_u64().and_then(|class| data.train.classes.get(class as usize));
@@ -152,6 +151,7 @@ pub fn run(
             baseline: baseline_scores,
             three_phase: three_phase_scores,
             gap,
+            audit,
             seconds: clock.seconds,
         },
         baseline,
@@ -186,17 +186,14 @@ fn phase1(
     Ok(trained.parameters)
 }
 
-fn strategy(experiment: &Experiment) -> Result<SamplingStrategy, PipelineError> {
-    Ok(serde_json::from_value(experiment.augment.sampling_strategy.clone())?)
-}
-
 /// Real embeddings and then synthetic ones.
 fn balance(train: &Matrix, labels: &[u32], synthetic: &Synthetic) -> Balanced {
     let mut embeddings = Matrix::zeros(train.rows() + synthetic.features.rows(), train.cols());
     let (real, made) = embeddings.as_mut_slice().split_at_mut(train.as_slice().len());
     real.copy_from_slice(train.as_slice());
     made.copy_from_slice(synthetic.features.as_slice());
-    Balanced { embeddings, labels: labels.iter().chain(&synthetic.labels).copied().collect() }
+    let labels = labels.iter().chain(&synthetic.labels).copied().collect();
+    Balanced { embeddings, labels, provenance: synthetic.provenance.clone() }
 }
 
 struct Clock<'a> {

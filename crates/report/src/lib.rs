@@ -1,14 +1,15 @@
-//! The result of a run: the document [`Metrics`], and the [`table`] that people read.
+//! The result of a run: the document [`Metrics`], and the tables that people read: [`table`] and [`audit_table`].
 
 mod summary;
 mod table;
 
 pub use summary::{Interval, interval};
-pub use table::table;
+pub use table::{audit_table, table};
 
 use std::collections::BTreeMap;
 
 use expanse_metrics::{Gap, Scores};
+use expanse_sampling::ClassAudit;
 use serde::{Deserialize, Serialize};
 
 /// What a run has measured; the content of `metrics.json`.
@@ -22,6 +23,8 @@ pub struct Metrics {
     pub three_phase: Scores,
     /// The generalization gap of the training embeddings to the test embeddings.
     pub gap: GapReport,
+    /// By class: what the synthetic embeddings look like.
+    pub audit: Vec<ClassAudit>,
     /// Wall-clock time by phase.
     pub seconds: BTreeMap<String, f64>,
 }

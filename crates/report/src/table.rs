@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
 use expanse_metrics::Scores;
+use expanse_sampling::ClassAudit;
 
 use crate::Metrics;
 
@@ -9,7 +10,7 @@ type Score = fn(&Scores) -> f64;
 
 /// The result as a table: the scores of both models, then recall and gap by class.
 pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> String {
-    let Metrics { baseline, three_phase, gap, seconds } = metrics;
+    let Metrics { baseline, three_phase, gap, audit, seconds } = metrics;
     let mut text = String::new();
     let _ = writeln!(text, "{:<26}{:>10}{:>13}{:>9}", "on the test set", "baseline", "three-phase", "change");
     let rows: [(&str, Score); 8] = [
@@ -67,7 +68,42 @@ pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> 
         "raw gap: how far test embeddings fall outside the training range; null: the same without any shift;\n\
          matched: raw − null at equal sizes; after: matched, with the synthetic embeddings in the range.\n",
     );
+    text.push('\n');
+    text.push_str(&audit_table(audit, classes));
     let times: Vec<_> = seconds.iter().map(|(phase, seconds)| format!("{phase} {seconds:.1}")).collect();
     let _ = writeln!(text, "\nseconds: {}", times.join(", "));
+    text
+}
+
+/// What the synthetic rows look like, class by class; nothing where none were made.
+pub fn audit_table(audits: &[ClassAudit], classes: &[String]) -> String {
+    let mut text = String::new();
+    if audits.iter().all(|audit| audit.rows == 0) {
+        return text;
+    }
+    let width = classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let _ = writeln!(
+        text,
+        "{:<width$}{:>11}{:>12}{:>10}{:>12}{:>13}{:>17}",
+        "class", "synthetic", "to enemies", "strayed", "duplicates", "suggested K", "suggested r_max"
+    );
+    let share = |share: Option<f64>| share.map_or("-".into(), |share| format!("{share:.4}"));
+    for (audit, name) in audits.iter().zip(classes).filter(|(audit, _)| audit.rows > 0) {
+        let ClassAudit { rows, to_enemies, nearer_to_enemy, duplicates, suggested_k, suggested_r_max } =
+            audit;
+        let _ = writeln!(
+            text,
+            "{name:<width$}{rows:>11}{:>12}{:>10}{:>12}{:>13}{:>17}",
+            share(*to_enemies),
+            share(*nearer_to_enemy),
+            share(*duplicates),
+            suggested_k.map_or("-".into(), |k| k.to_string()),
+            share(*suggested_r_max),
+        );
+    }
+    text.push_str(
+        "strayed: nearest to a real sample of another class; duplicates: equal to a real sample or an earlier row;\n\
+         suggested K: half of the samples have an enemy near; suggested r_max: nine of ten rows stay nearer to theirs.\n",
+    );
     text
 }

@@ -46,22 +46,39 @@ pub struct Note {
     pub message: String,
 }
 
+impl Note {
+    /// A remark about class `class`.
+    pub fn new(class: usize, message: impl Into<String>) -> Self {
+        Self { class: class as u32, message: message.into() }
+    }
+}
+
 /// Adds up the units of work that threads report.
-pub(crate) struct Meter<'a> {
+pub struct Meter<'a> {
     control: &'a dyn Control,
     done: AtomicU64,
     total: u64,
+    counts: bool,
 }
 
 impl<'a> Meter<'a> {
-    pub(crate) fn new(control: &'a dyn Control, total: u64) -> Self {
-        Self { control, done: AtomicU64::new(0), total }
+    /// Counts up to `total` units.
+    pub fn new(control: &'a dyn Control, total: u64) -> Self {
+        Self { control, done: AtomicU64::new(0), total, counts: true }
+    }
+
+    /// A meter of the same caller for work that is no part of the total: it hears of cancelling alone.
+    pub fn uncounted(&self) -> Self {
+        Self { counts: false, ..Self::new(self.control, 0) }
     }
 
     /// Counts `units` as done; an error if the caller has cancelled.
-    pub(crate) fn advance(&self, units: usize) -> Result<(), SamplingError> {
+    pub fn advance(&self, units: usize) -> Result<(), SamplingError> {
         if self.control.cancelled() {
             return Err(SamplingError::Cancelled);
+        }
+        if !self.counts {
+            return Ok(());
         }
         let before = self.done.fetch_add(units as u64, Ordering::Relaxed);
         self.control.progress(before + units as u64, self.total);
@@ -69,7 +86,7 @@ impl<'a> Meter<'a> {
     }
 
     /// [`Meter::advance`] as the watch of a search.
-    pub(crate) fn watch(&self, units: usize) -> ControlFlow<()> {
+    pub fn watch(&self, units: usize) -> ControlFlow<()> {
         if self.advance(units).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }

@@ -59,18 +59,40 @@ pub enum SamplingError {
         wanted: u64,
     },
     /// Interpolation within a class needs two samples.
-    #[error("class {class} has 1 sample; smote needs at least 2; use `random` or `eos`")]
+    #[error("class {class} has 1 sample; {sampler} needs at least 2; use `random` or `eos`")]
     SingleSample {
         /// The label of the class.
         class: u32,
+        /// The sampler that needs more.
+        sampler: &'static str,
+    },
+    /// A pair needs two samples.
+    #[error("there is 1 sample in all; {sampler} mixes pairs; use `random`")]
+    NoPair {
+        /// The sampler that needs more.
+        sampler: &'static str,
+    },
+    /// A model that the sampler trains first cannot be trained.
+    #[error("class {class}: the {model} of {sampler} cannot be trained: {message}; use `smote`")]
+    Model {
+        /// The label of the class.
+        class: u32,
+        /// What was to be trained.
+        model: &'static str,
+        /// The sampler that trains it.
+        sampler: &'static str,
+        /// What its library says.
+        message: String,
     },
     /// There is no other class to expand towards.
     #[error(
-        "class {class} is the only class with samples; eos needs enemies, samples of another class; use `smote`"
+        "class {class} is the only class with samples; {sampler} needs enemies, samples of another class; use `smote`"
     )]
     SingleClass {
         /// The label of the class.
         class: u32,
+        /// The sampler that needs more.
+        sampler: &'static str,
     },
     /// Compat leaves out the first column, and there is no other.
     #[error(

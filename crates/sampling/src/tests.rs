@@ -78,13 +78,42 @@ pub(crate) fn with_random(params: RandomParams) -> Box<Sampler> {
     Box::new(move |request, output, control| random(request, &params, output, control))
 }
 
+pub(crate) fn with_borderline(params: BorderlineParams) -> Box<Sampler> {
+    let params = Borderline::try_from(params).unwrap();
+    Box::new(move |request, output, control| borderline_smote(request, &params, output, control))
+}
+
+pub(crate) fn with_adasyn(params: AdasynParams) -> Box<Sampler> {
+    let params = Adasyn::try_from(params).unwrap();
+    Box::new(move |request, output, control| adasyn(request, &params, output, control))
+}
+
+pub(crate) fn with_mixup(params: MixupParams) -> Box<Sampler> {
+    let params = Mixup::try_from(params).unwrap();
+    Box::new(move |request, output, control| mixup(request, &params, output, control))
+}
+
+pub(crate) fn with_remix(params: RemixParams) -> Box<Sampler> {
+    let params = Remix::try_from(params).unwrap();
+    Box::new(move |request, output, control| remix(request, &params, output, control))
+}
+
 /// Every sampler whose rows lie where their provenance says.
 fn between() -> Vec<Box<Sampler>> {
     vec![
         with_eos(EosParams::default()),
         with_eos(EosParams { compat: true, ..EosParams::default() }),
         with_eos(EosParams { r_max: 0.3, k_neighbors: 3, ..EosParams::default() }),
+        with_eos(EosParams { enemy_weights: EnemyWeights::Distance, ..EosParams::default() }),
         with_smote(SmoteParams::default()),
+        with_borderline(BorderlineParams::default()),
+        with_borderline(BorderlineParams {
+            kind: BorderlineKind::Borderline2,
+            ..BorderlineParams::default()
+        }),
+        with_adasyn(AdasynParams::default()),
+        with_mixup(MixupParams::default()),
+        with_remix(RemixParams { tau: 0.7, ..RemixParams::default() }),
         with_random(RandomParams::default()),
     ]
 }

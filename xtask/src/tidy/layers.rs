@@ -7,14 +7,15 @@ use cargo_metadata::DependencyKind;
 /// The layers of `crates/`, lowest first. What lies elsewhere is an entry, above all of them.
 const LAYERS: [(&str, &[&str]); 4] = [
     ("vocabulary", &["abi", "domain"]),
-    ("maths", &["imbalance", "metrics", "neighbors", "sampling"]),
+    ("maths", &["imbalance", "metrics", "neighbors", "sampling", "sampling-learned"]),
     ("mechanism", &["config", "conformance", "data", "engine", "host", "program", "report", "sdk"]),
     ("composition", &["pipeline"]),
 ];
 
 /// Which crate may use which other one of its own layer.
-const WITHIN: [(&str, &str); 9] = [
+const WITHIN: [(&str, &str); 10] = [
     ("sampling", "neighbors"),
+    ("sampling-learned", "sampling"),
     ("conformance", "host"),
     ("conformance", "program"),
     ("engine", "program"),
@@ -26,7 +27,8 @@ const WITHIN: [(&str, &str); 9] = [
 ];
 
 /// All that a plugin may use of the workspace; a backend gets the engine through the sdk.
-const FOR_PLUGINS: [&str; 6] = ["sdk", "domain", "imbalance", "metrics", "neighbors", "sampling"];
+const FOR_PLUGINS: [&str; 7] =
+    ["sdk", "domain", "imbalance", "metrics", "neighbors", "sampling", "sampling-learned"];
 
 /// Where the tables above stand, for messages.
 const HERE: &str = "xtask/src/tidy/layers.rs";

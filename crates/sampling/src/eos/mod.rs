@@ -2,21 +2,19 @@ mod params;
 
 use std::ops::ControlFlow;
 
+use expanse_domain::Rng;
 use expanse_neighbors::{Itself, Neighbors, Search, nearest};
-pub use params::{Eos, EosParams, EosParamsError};
+pub use params::{EnemyWeights, Eos, EosParams, EosParamsError};
 
-use crate::{
-    Control, Note, Output, Report, Request, SamplingError,
-    control::Meter,
-    fill::{Base, fill_between},
-};
+use crate::{Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Step, fill_steps};
 
 /// Expansive Over-Sampling: synthetic = base + r · (enemy − base), labelled as the base.
 ///
 /// The K nearest neighbours of every sample of a class are searched among the samples of all classes, the
 /// sample itself excluded by row number. An *enemy* is a neighbour of another class, a *base* a sample with
 /// at least one. For each row a base is drawn uniformly with replacement, one of its enemies uniformly, and r
-/// uniformly from [0, `r_max`). Source: Dablain, Bellinger, Krawczyk, Chawla, *Efficient Augmentation for
+/// uniformly from [0, `r_max`). With `enemy_weights = "distance"` nearer enemies are drawn more often, in proportion
+/// to 1 / distance; enemies at distance 0 then share all draws of their base. Source: Dablain, Bellinger, Krawczyk, Chawla, *Efficient Augmentation for
 /// Imbalanced Deep Learning*, arXiv 2207.06080. A class with a single sample works.
 ///
 /// K is lowered to the number of other rows where it exceeds that, and doubled for a class of which no sample
@@ -52,8 +50,44 @@ pub fn eos(
     let meter = Meter::new(control, queries.len() as u64 + request.total());
     let mut notes = Vec::new();
     let bases = bases(request, params, &members, &queries, &meter, &mut notes)?;
-    let enemy_share = fill_between(request, "eos", (&bases, params.r_max()), output, &meter)?;
+    let r = |rng: &mut Rng| rng.unit_f32() * params.r_max();
+    let enemy_share = fill_steps(request, "eos", output, &meter, |Place { class, .. }, rng| {
+        let base = &bases[class][rng.index(bases[class].len())];
+        match params.enemy_weights() {
+            EnemyWeights::Uniform => base.step(rng, r),
+            EnemyWeights::Distance => step_by_distance(request, base, rng, r),
+        }
+    })?;
     Ok(Report { notes, enemy_share })
+}
+
+/// A way from the base to one of its partners, drawn in proportion to 1 / distance.
+fn step_by_distance(
+    request: &Request<'_>,
+    base: &Base,
+    rng: &mut Rng,
+    r: impl FnOnce(&mut Rng) -> f32,
+) -> Step {
+    let distance = |&partner: &u32| {
+        let ends = request.features.row(base.row).iter().zip(request.features.row(partner as usize));
+        ends.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum::<f64>().sqrt()
+    };
+    let distances: Vec<f64> = base.partners.iter().map(distance).collect();
+    let nearest = distances.iter().copied().fold(f64::INFINITY, f64::min);
+    // Relative to the nearest, so that no weight is infinite; where that lies at the base, only its like count.
+    let weight = |&distance: &f64| match nearest {
+        0.0 => f64::from(u8::from(distance == 0.0)),
+        _ => nearest / distance,
+    };
+    let weights: Vec<f64> = distances.iter().map(weight).collect();
+    let mut rest = f64::from(rng.unit_f32()) * weights.iter().sum::<f64>();
+    let drawn = weights.iter().position(|weight| {
+        rest -= weight;
+        rest < 0.0
+    });
+    // Rounding may leave a rest after the last, which then is the one.
+    let last = weights.iter().rposition(|&weight| weight > 0.0).unwrap_or(0);
+    Step { base: base.row, partner: base.partners[drawn.unwrap_or(last)] as usize, r: r(rng) }
 }
 
 /// The bases of each class of which rows are wanted; at least one.
@@ -71,7 +105,7 @@ fn bases(
     }
     let mut present = (0..members.len()).filter(|&class| !members[class].is_empty());
     if let (Some(class), None) = (present.next(), present.next()) {
-        return Err(SamplingError::SingleClass { class: class as u32 });
+        return Err(SamplingError::SingleClass { class: class as u32, sampler: "eos" });
     }
     let others = request.features.rows() - 1;
     let (asked, compat) = (params.k_neighbors(), params.compat());
@@ -96,7 +130,7 @@ fn bases(
             wider = wider.saturating_mul(2).min(others);
             bases[class] = of_class(&table(request, compat, &members[class], wider, &|_| meter.watch(0))?, 0);
         }
-        let mut note = |message| notes.push(Note { class: class as u32, message });
+        let mut note = |message: String| notes.push(Note::new(class, message));
         if k < asked {
             note(format!(
                 "k_neighbors was lowered from {asked} to {k}: there are {} samples in all",

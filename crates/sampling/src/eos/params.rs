@@ -9,13 +9,26 @@ pub struct EosParams {
     pub k_neighbors: usize,
     /// What bounds the step towards the enemy: above 0, at most 1.
     pub r_max: f32,
+    /// How the enemy of a base is drawn.
+    pub enemy_weights: EnemyWeights,
     /// Whether to choose partners as the authors' published code does.
     pub compat: bool,
 }
 
+/// How the enemy of a base is drawn among those near it; the names are those of scikit-learn's `weights`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnemyWeights {
+    /// All alike.
+    #[default]
+    Uniform,
+    /// In proportion to 1 / distance.
+    Distance,
+}
+
 impl Default for EosParams {
     fn default() -> Self {
-        Self { k_neighbors: 10, r_max: 1.0, compat: false }
+        Self { k_neighbors: 10, r_max: 1.0, enemy_weights: EnemyWeights::default(), compat: false }
     }
 }
 
@@ -58,6 +71,10 @@ impl Eos {
 
     pub(super) fn r_max(&self) -> f32 {
         self.0.r_max
+    }
+
+    pub(super) fn enemy_weights(&self) -> EnemyWeights {
+        self.0.enemy_weights
     }
 
     pub(super) fn compat(&self) -> bool {

@@ -122,3 +122,15 @@ fn what_leaves_no_enemy_is_refused() {
          set `compat = false`"
     );
 }
+
+#[test]
+fn weights_by_distance_prefer_near_enemies_and_take_all_at_distance_zero() {
+    let params = || EosParams { enemy_weights: EnemyWeights::Distance, ..params(4, false) };
+    // From 0: enemies at distance 1 and 4, so that four of five draws go to the nearer.
+    let example = Example::new(&[[0.0], [1.0], [-4.0]], &[1, 0, 0], &[0, 5000]);
+    let made = example.make(&*with_eos(params())).unwrap();
+    let near = made.provenance.iter().filter(|from| from.partner == 1).count();
+    assert!((3900..4100).contains(&near), "{near}");
+    let example = Example::new(&[[0.0], [0.0], [-4.0]], &[1, 0, 0], &[0, 50]);
+    assert_eq!(pairs(&example.make(&*with_eos(params())).unwrap(), 1), [(0, 1)].into());
+}

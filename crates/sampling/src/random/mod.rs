@@ -1,9 +1,9 @@
 mod params;
 
-use expanse_domain::{Provenance, Rng};
+use expanse_domain::Provenance;
 pub use params::{Random, RandomParams, RandomParamsError};
 
-use crate::{Control, Output, Report, Request, SamplingError, control::Meter, fill::fill};
+use crate::{Control, Meter, Output, Place, Report, Request, SamplingError, draws::gaussian, fill};
 
 /// Random over-sampling: copies of samples of the class, drawn uniformly with replacement.
 ///
@@ -31,7 +31,7 @@ pub fn random(
             widths[class] = deviations(request, &members[class]).into_iter().map(|sigma| h * sigma).collect();
         }
     }
-    let enemy_share = fill(request, "random", output, &meter, |class, rng, row| {
+    let enemy_share = fill(request, "random", output, &meter, |Place { class, .. }, rng, row| {
         let base = members[class][rng.index(members[class].len())];
         row.copy_from_slice(request.features.row(base));
         for (to, width) in row.iter_mut().zip(&widths[class]) {
@@ -59,15 +59,6 @@ fn deviations(request: &Request<'_>, members: &[usize]) -> Vec<f64> {
         (values(column).map(|value| (value - mean) * (value - mean)).sum::<f64>() / n).sqrt()
     };
     (0..request.features.cols()).map(deviation).collect()
-}
-
-/// A draw from the standard normal distribution: √(−2 ln u) cos 2πv for uniform u in (0, 1] and v in [0, 1)
-/// (Box and Muller, 1958), with the sine of the same pair left unused. As u has 24 bits, no draw lies beyond
-/// ±5.8.
-fn gaussian(rng: &mut Rng) -> f64 {
-    let u = 1.0 - f64::from(rng.unit_f32());
-    let v = f64::from(rng.unit_f32());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::tests::{Example, with_smote};
+use crate::{
+    Note,
+    tests::{Example, with_smote},
+};
 
 #[test]
 fn partners_are_of_the_class_even_where_enemies_are_nearer() {

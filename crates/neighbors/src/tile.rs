@@ -1,0 +1,124 @@
+//! The product of a block of queries with all candidates, and the look at every score, in vector registers.
+//!
+//! A score is never stored unless it is low enough: `n` queries and `m` candidates take `n · m` multiplications and
+//! additions per column, but no memory for `n · m` numbers.
+
+use pulp::{Simd, WithSimd};
+
+/// Queries that one pass over a panel takes together: with two vectors of candidates, their sums fill sixteen
+/// registers.
+pub(crate) const QUERIES: usize = 8;
+
+/// Candidates in one panel: what [`QUERIES`] queries meet in one pass over its columns.
+pub(crate) fn panel_width() -> usize {
+    struct Width;
+    impl WithSimd for Width {
+        type Output = usize;
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES * vectors::<S>()
+        }
+    }
+    dispatch(Width)
+}
+
+/// A block of queries against panels of candidates.
+pub(crate) struct Sweep<'a, F> {
+    /// Columns of a row.
+    pub columns: usize,
+    /// `f32[panels, columns, panel width]`.
+    pub panels: &'a [f32],
+    /// What is added to the product of each candidate, `f32[panels, panel width]`.
+    pub floors: &'a [f32],
+    /// `f32[groups, columns, QUERIES]`.
+    pub queries: &'a [f32],
+    /// By query: scores up to here are told; `f32[groups, QUERIES]`.
+    pub limits: &'a mut [f32],
+    /// Is told query, candidate and score, and answers the query's limit from then on.
+    pub found: F,
+}
+
+impl<F: FnMut(usize, usize, f32) -> f32> Sweep<'_, F> {
+    /// Tells every score that does not exceed the limit of its query, by panel, then by query.
+    pub(crate) fn run(self) {
+        dispatch(self);
+    }
+}
+
+impl<F: FnMut(usize, usize, f32) -> f32> WithSimd for Sweep<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match vectors::<S>() {
+            1 => sweep::<S, F, 1>(simd, self),
+            _ => sweep::<S, F, 2>(simd, self),
+        }
+    }
+}
+
+/// Vectors of candidates in a panel. Where there are but sixteen registers, one leaves room for the sums.
+fn vectors<S: Simd>() -> usize {
+    if S::F32_LANES == 8 || S::F32_LANES == 1 { 1 } else { 2 }
+}
+
+#[inline(always)]
+fn sweep<S: Simd, F: FnMut(usize, usize, f32) -> f32, const V: usize>(simd: S, sweep: Sweep<'_, F>) {
+    let Sweep { columns, panels, floors, queries, limits, mut found } = sweep;
+    let panels = S::as_simd_f32s(panels).0.as_chunks::<V>().0.chunks_exact(columns);
+    let floors = S::as_simd_f32s(floors).0.as_chunks::<V>().0;
+    let groups = queries.as_chunks::<QUERIES>().0;
+    let limits = limits.as_chunks_mut::<QUERIES>().0;
+    for (panel, (rows, floors)) in panels.zip(floors).enumerate() {
+        for (group, (queries, limits)) in groups.chunks_exact(columns).zip(&mut *limits).enumerate() {
+            let mut sums = [[simd.splat_f32s(0.0); V]; QUERIES];
+            for (row, query) in rows.iter().zip(queries) {
+                for (sums, &value) in sums.iter_mut().zip(query) {
+                    let value = simd.splat_f32s(value);
+                    for (sum, &candidates) in sums.iter_mut().zip(row) {
+                        *sum = simd.mul_add_f32s(value, candidates, *sum);
+                    }
+                }
+            }
+            for (query, (sums, limit)) in sums.into_iter().zip(limits).enumerate() {
+                let scores: [S::f32s; V] = std::array::from_fn(|v| simd.add_f32s(sums[v], floors[v]));
+                let least = scores.into_iter().reduce(|a, b| simd.min_f32s(a, b)).unwrap_or(scores[0]);
+                let low = simd.less_than_or_equal_f32s(least, simd.splat_f32s(*limit));
+                if simd.first_true_m32s(low) < S::F32_LANES {
+                    let scores = bytemuck::cast_slice::<S::f32s, f32>(&scores);
+                    let place = panel * scores.len();
+                    tell((group * QUERIES + query, place), scores, limit, &mut found);
+                }
+            }
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn tell(
+    (query, place): (usize, usize),
+    scores: &[f32],
+    limit: &mut f32,
+    found: &mut impl FnMut(usize, usize, f32) -> f32,
+) {
+    for (lane, &score) in scores.iter().enumerate() {
+        if score <= *limit {
+            *limit = found(query, place + lane, score);
+        }
+    }
+}
+
+/// Runs with the widest vectors that the machine has.
+fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
+    // `Arch` would leave out what no feature of pulp asks for; asking here keeps its features those of others.
+    #[cfg(target_arch = "x86_64")]
+    {
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            return Simd::vectorize(simd, op);
+        }
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            return Simd::vectorize(simd, op);
+        }
+    }
+    pulp::Arch::new().dispatch(op)
+}
