@@ -30,14 +30,20 @@ pub fn tidy() -> Result<(), Error> {
     if problems.is_empty() { Ok(()) } else { Err(Error::Tidy(problems)) }
 }
 
-/// `bench`: the price of the plugin boundary, with the profile that everything runs in: of training steps, and of
-/// loading and of a sampler's call.
+/// `bench`: benchmarks of `tests/benches`, with the profile that everything runs in; by default the price of the plugin
+/// boundary: of training steps, and of loading and of a sampler's call.
 pub fn bench(options: &PassOn) -> Result<(), Error> {
     plugins::build()?;
-    let mut arguments = vec!["bench", "--profile", "dev", "--bench", "boundary", "--bench", "calls"];
-    if !options.arguments.is_empty() {
+    let (benches, rest) = match options.arguments.split_first() {
+        Some((first, rest)) if first == "backend" => (vec!["--bench", "backend"], rest),
+        _ => (vec!["--bench", "boundary", "--bench", "calls"], &options.arguments[..]),
+    };
+    // Of the whole workspace, so that cargo settles on the features that everything has been compiled with.
+    let mut arguments = vec!["bench", "--profile", "dev"];
+    arguments.extend(benches);
+    if !rest.is_empty() {
         arguments.push("--");
-        arguments.extend(options.arguments.iter().map(String::as_str));
+        arguments.extend(rest.iter().map(String::as_str));
     }
     workspace::cargo(&arguments, &[])
 }

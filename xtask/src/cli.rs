@@ -59,7 +59,7 @@ pub enum Command {
     Lint,
     /// The rules of the house: layers, what the driver links, the map.
     Tidy,
-    /// The price of the plugin boundary.
+    /// The price of the plugin boundary; or with `backend` first, the CPU backend beside PyTorch.
     Bench(PassOn),
     /// Whether the boundary (crates/abi) still suits the plugins of earlier versions, and which version it needs.
     Abi,

@@ -354,6 +354,11 @@ impl Unary {
 }
 
 impl Unary {
+    /// Whether the derivative is the same everywhere.
+    pub fn is_linear(self) -> bool {
+        matches!(self, Unary::Add(_) | Unary::Scale(_) | Unary::Neg)
+    }
+
     /// Whether the derivative is computed from the output; otherwise from the input.
     pub fn derivative_of_output(self) -> bool {
         matches!(self, Unary::Relu | Unary::Sigmoid | Unary::Tanh | Unary::Exp | Unary::Sqrt | Unary::Recip)

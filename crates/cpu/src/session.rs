@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use expanse_engine::{
-    EngineError, Kind, Linked, STATISTICS_MOMENTUM, check_import, check_inputs, check_parameters, find_loss,
-    find_output, link,
+    EngineError, Kind, Linked, Running, STATISTICS_MOMENTUM, check_import, check_inputs, check_parameters,
+    find_loss, find_output, link,
 };
 use expanse_program::{
     NamedTensor, Optimizer, Parameter, ParameterKind, Program, TensorView, tensors_from_bytes,
@@ -69,143 +69,6 @@ impl Session {
         Self { team, optimizer, programs: Vec::new(), store, shared, losses: Vec::new() }
     }
 
-    /// Links programs by the names of their ports and answers the number of the result.
-    ///
-    /// # Errors
-    ///
-    /// If they do not join, use operations that are not known here, or contradict what is loaded.
-    pub fn load(&mut self, programs: &[Program]) -> Result<usize, EngineError> {
-        let linked = link(programs)?;
-        let missing = |operations| EngineError::Missing { program: linked.source.clone(), operations };
-        let graph = lower(&linked).map_err(missing)?;
-        let Store { slots, names, .. } = &self.store;
-        check_parameters(&linked.source, &linked.parameters, |name| {
-            names.get(name).map(|&at| slots[at].shape.as_slice())
-        })?;
-        let places = linked.parameters.iter().map(|parameter| self.store.place(parameter)).collect();
-        self.programs.push(Loaded { linked, graph, places, training: None, evaluation: None });
-        Ok(self.programs.len() - 1)
-    }
-
-    /// Sets the named tensors; those not named stay. All are checked before any is set.
-    ///
-    /// # Errors
-    ///
-    /// If the bytes are no tensors, or not those of parameters that are loaded.
-    pub fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
-        let tensors = tensors_from_bytes(bytes)?;
-        let known: BTreeMap<&str, &[usize]> =
-            self.store.slots.iter().map(|slot| (slot.name.as_str(), slot.shape.as_slice())).collect();
-        check_import(&tensors, &known)?;
-        for NamedTensor { name, values, .. } in tensors {
-            let at = self.store.names[&name];
-            match kind {
-                Kind::Parameters => {
-                    self.store.values[at].copy_from_slice(&values);
-                    self.store.slots[at].has_value = true;
-                }
-                Kind::Optimizer => {
-                    self.store.velocities[at].copy_from_slice(&values);
-                    self.store.slots[at].has_velocity = true;
-                }
-            }
-        }
-        self.store.version += 1;
-        Ok(())
-    }
-
-    /// All tensors of a kind that have a value.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be written.
-    pub fn export(&self, kind: Kind) -> Result<Vec<u8>, EngineError> {
-        let Store { slots, values, velocities, .. } = &self.store;
-        let mut tensors = Vec::with_capacity(slots.len());
-        for (slot, (value, velocity)) in slots.iter().zip(values.iter().zip(velocities)) {
-            let (has, values) = match kind {
-                Kind::Parameters => (slot.has_value, value),
-                Kind::Optimizer => (slot.has_velocity, velocity),
-            };
-            if has {
-                let (name, shape) = (slot.name.clone(), slot.shape.clone());
-                tensors.push(NamedTensor { name, shape, values: values.to_vec() });
-            }
-        }
-        Ok(tensors_to_bytes(&tensors)?)
-    }
-
-    /// One training step; its loss is told by [`losses`](Self::losses).
-    ///
-    /// # Errors
-    ///
-    /// If the program cannot be trained, an input is missing or does not fit, or a parameter has no value.
-    pub fn step(
-        &mut self,
-        program: usize,
-        inputs: &[TensorView<'_>],
-        learning_rate: f64,
-    ) -> Result<(), EngineError> {
-        let loss = self.backward(program, inputs)?;
-        let Self { team, optimizer, programs, store, shared, losses } = self;
-        let Loaded { training: Some(training), places, .. } = &programs[program] else { return Ok(()) };
-        store.descend(training, places, shared, *optimizer, learning_rate, team.isa());
-        store.update_statistics(training, places);
-        store.version += 1;
-        losses.push(loss);
-        Ok(())
-    }
-
-    /// The losses of all steps since the last call, in order.
-    pub fn losses(&mut self) -> Vec<f32> {
-        std::mem::take(&mut self.losses)
-    }
-
-    /// The loss (named `loss`) and the gradient of every trainable parameter; nothing is updated.
-    ///
-    /// # Errors
-    ///
-    /// As for [`step`](Self::step).
-    pub fn gradients(&mut self, program: usize, inputs: &[TensorView<'_>]) -> Result<Vec<u8>, EngineError> {
-        let loss = self.backward(program, inputs)?;
-        let mut tensors = vec![NamedTensor { name: "loss".into(), shape: vec![1], values: vec![loss] }];
-        if let Loaded { training: Some(training), .. } = &self.programs[program] {
-            for &value in training.trained() {
-                let parameter = training.graph().parameters.iter().find(|known| known.value == value);
-                let Some(parameter) = parameter else { continue };
-                let shape = training.graph().values[value].shape.clone();
-                let values = training.gradient(&self.shared, value).to_vec();
-                tensors.push(NamedTensor { name: parameter.name.clone(), shape, values });
-            }
-        }
-        Ok(tensors_to_bytes(&tensors)?)
-    }
-
-    /// Runs a program in its evaluation form and copies the named outputs.
-    ///
-    /// # Errors
-    ///
-    /// If an input is missing or does not fit, an output is not there, or a parameter has no value.
-    pub fn forward(
-        &mut self,
-        program: usize,
-        inputs: &[TensorView<'_>],
-        outputs: &mut [(&str, &mut [f32])],
-    ) -> Result<(), EngineError> {
-        self.check(program, inputs)?;
-        let Self { team, programs, store, shared, .. } = self;
-        let Loaded { linked, graph, places, evaluation, .. } = &mut programs[program];
-        let evaluation = evaluation.get_or_insert_with(|| compile_evaluation(graph, team));
-        let parameters = Parameters { values: &store.values, places, version: store.version };
-        evaluation.run(team, shared, &parameters, inputs);
-        for (name, values) in outputs {
-            let outputs = &evaluation.graph().outputs;
-            let port = find_output(&linked.source, outputs, name, values.len())?;
-            values.copy_from_slice(evaluation.value(shared, &parameters, port.tensor as usize));
-        }
-        Ok(())
-    }
-
     /// The compiled form of a program, in words.
     ///
     /// # Errors
@@ -223,7 +86,7 @@ impl Session {
             }
             false => compile_evaluation(graph, &self.team),
         };
-        Ok(explain(&executable, &linked.source))
+        Ok(explain(&executable, &linked.source, &self.team))
     }
 
     fn check(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<(), EngineError> {
@@ -246,6 +109,114 @@ impl Session {
         let parameters = Parameters { values: &store.values, places, version: store.version };
         training.run(team, shared, &parameters, inputs);
         Ok(training.value(shared, &parameters, loss)[0])
+    }
+}
+
+impl Running for Session {
+    fn load(&mut self, programs: &[Program]) -> Result<usize, EngineError> {
+        let linked = link(programs)?;
+        let missing = |operations| EngineError::Missing { program: linked.source.clone(), operations };
+        let graph = lower(&linked).map_err(missing)?;
+        let Store { slots, names, .. } = &self.store;
+        check_parameters(&linked.source, &linked.parameters, |name| {
+            names.get(name).map(|&at| slots[at].shape.as_slice())
+        })?;
+        let places = linked.parameters.iter().map(|parameter| self.store.place(parameter)).collect();
+        self.programs.push(Loaded { linked, graph, places, training: None, evaluation: None });
+        Ok(self.programs.len() - 1)
+    }
+
+    fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
+        let tensors = tensors_from_bytes(bytes)?;
+        let known: BTreeMap<&str, &[usize]> =
+            self.store.slots.iter().map(|slot| (slot.name.as_str(), slot.shape.as_slice())).collect();
+        check_import(&tensors, &known)?;
+        for NamedTensor { name, values, .. } in tensors {
+            let at = self.store.names[&name];
+            match kind {
+                Kind::Parameters => {
+                    self.store.values[at].copy_from_slice(&values);
+                    self.store.slots[at].has_value = true;
+                }
+                Kind::Optimizer => {
+                    self.store.velocities[at].copy_from_slice(&values);
+                    self.store.slots[at].has_velocity = true;
+                }
+            }
+        }
+        self.store.version += 1;
+        Ok(())
+    }
+
+    fn export(&self, kind: Kind) -> Result<Vec<u8>, EngineError> {
+        let Store { slots, values, velocities, .. } = &self.store;
+        let mut tensors = Vec::with_capacity(slots.len());
+        for (slot, (value, velocity)) in slots.iter().zip(values.iter().zip(velocities)) {
+            let (has, values) = match kind {
+                Kind::Parameters => (slot.has_value, value),
+                Kind::Optimizer => (slot.has_velocity, velocity),
+            };
+            if has {
+                let (name, shape) = (slot.name.clone(), slot.shape.clone());
+                tensors.push(NamedTensor { name, shape, values: values.to_vec() });
+            }
+        }
+        Ok(tensors_to_bytes(&tensors)?)
+    }
+
+    fn step(
+        &mut self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+        learning_rate: f64,
+    ) -> Result<(), EngineError> {
+        let loss = self.backward(program, inputs)?;
+        let Self { team, optimizer, programs, store, shared, losses } = self;
+        let Loaded { training: Some(training), places, .. } = &programs[program] else { return Ok(()) };
+        store.descend(training, places, shared, *optimizer, learning_rate, team.isa());
+        store.update_statistics(training, places);
+        store.version += 1;
+        losses.push(loss);
+        Ok(())
+    }
+
+    fn losses(&mut self) -> Result<Vec<f32>, EngineError> {
+        Ok(std::mem::take(&mut self.losses))
+    }
+
+    fn gradients(&mut self, program: usize, inputs: &[TensorView<'_>]) -> Result<Vec<u8>, EngineError> {
+        let loss = self.backward(program, inputs)?;
+        let mut tensors = vec![NamedTensor { name: "loss".into(), shape: vec![1], values: vec![loss] }];
+        if let Loaded { training: Some(training), .. } = &self.programs[program] {
+            for &value in training.trained() {
+                let parameter = training.graph().parameters.iter().find(|known| known.value == value);
+                let Some(parameter) = parameter else { continue };
+                let shape = training.graph().values[value].shape.clone();
+                let values = training.gradient(&self.shared, value).to_vec();
+                tensors.push(NamedTensor { name: parameter.name.clone(), shape, values });
+            }
+        }
+        Ok(tensors_to_bytes(&tensors)?)
+    }
+
+    fn forward(
+        &mut self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+        outputs: &mut [(&str, &mut [f32])],
+    ) -> Result<(), EngineError> {
+        self.check(program, inputs)?;
+        let Self { team, programs, store, shared, .. } = self;
+        let Loaded { linked, graph, places, evaluation, .. } = &mut programs[program];
+        let evaluation = evaluation.get_or_insert_with(|| compile_evaluation(graph, team));
+        let parameters = Parameters { values: &store.values, places, version: store.version };
+        evaluation.run(team, shared, &parameters, inputs);
+        for (name, values) in outputs {
+            let outputs = &evaluation.graph().outputs;
+            let port = find_output(&linked.source, outputs, name, values.len())?;
+            values.copy_from_slice(evaluation.value(shared, &parameters, port.tensor as usize));
+        }
+        Ok(())
     }
 }
 

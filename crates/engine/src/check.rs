@@ -18,8 +18,8 @@ pub(crate) fn find_input<'a, 'b>(
     inputs: &'b [TensorView<'a>],
 ) -> Result<&'b TensorView<'a>, EngineError> {
     let input = inputs.iter().find(|input| input.name == port.name);
-    let input = input
-        .ok_or_else(|| EngineError::MissingInput { program: source.into(), name: port.name.clone() })?;
+    let input =
+        input.ok_or_else(|| EngineError::MissingInput { program: source.into(), name: port.name.clone() })?;
     let size: usize = input.shape.iter().product();
     if input.shape != port.shape || input.data.dtype() != port.dtype || input.data.len() != size {
         return Err(EngineError::Input {
@@ -80,10 +80,7 @@ pub fn check_parameters<'a>(
 }
 
 /// Imported tensors belong to parameters that a session knows, in their shapes.
-pub fn check_import(
-    tensors: &[NamedTensor],
-    known: &BTreeMap<&str, &[usize]>,
-) -> Result<(), EngineError> {
+pub fn check_import(tensors: &[NamedTensor], known: &BTreeMap<&str, &[usize]>) -> Result<(), EngineError> {
     for tensor in tensors {
         let shape = known.get(tensor.name.as_str()).ok_or_else(|| EngineError::Unexpected {
             name: tensor.name.clone(),

@@ -10,12 +10,14 @@ mod error;
 mod frame;
 mod link;
 mod optimizer;
+mod running;
 mod session;
 
 pub use check::{check_import, check_inputs, check_parameters, find_loss, find_output};
 pub use compile::operation_name;
 pub use error::EngineError;
 pub use link::{Linked, link};
+pub use running::Running;
 pub use session::{Kind, STATISTICS_MOMENTUM, Session};
 
 use burn_backend::Backend;

@@ -192,9 +192,9 @@ impl Convolution {
         }
     }
 
-    /// Multiply–add operations of one image forward, padding counted.
+    /// Multiply–add operations of all images forward, padding counted.
     pub fn multiply_adds(&self) -> usize {
-        self.weights.outputs * self.weights.inputs * self.weights.taps * self.y.pixels
+        self.weights.outputs * self.weights.inputs * self.weights.taps * self.y.pixels * self.y.images
     }
 }
 

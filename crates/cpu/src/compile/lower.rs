@@ -14,6 +14,7 @@ use expanse_program::DType;
 use crate::graph::{
     Binary, Constant, Conv, Graph, Kind, Node, Norm, Op, Parameter, Pool, PoolKind, Unary, Value, ValueId,
 };
+use crate::kernels::strided::RANK;
 
 /// The graph of a linked program, or the names of the operations that this backend lacks.
 pub(crate) fn lower(linked: &Linked) -> Result<Graph, Vec<String>> {
@@ -82,6 +83,9 @@ impl Lowering {
     }
 
     fn push_values(&mut self, op: Op, inputs: Vec<ValueId>, out: &TensorIr) -> Lowered {
+        if out.shape.len() > RANK {
+            return None;
+        }
         let kind = match out.dtype {
             BurnDType::F32 | BurnDType::Bool(_) => Kind::Float,
             BurnDType::I64 | BurnDType::I32 => Kind::Int,

@@ -2,7 +2,7 @@
 
 use crate::{
     compile::schedule::{Schedule, Step},
-    graph::{Binary, Constant, Graph, Kind, NodeId, Op, PoolKind, Reduce, Unary, ValueId},
+    graph::{Binary, Constant, Graph, Kind, NodeId, Op, PoolKind, Reduce, ValueId},
 };
 
 /// Where a value lies.
@@ -299,11 +299,11 @@ fn norm_operands(graph: &Graph, norm: NodeId, touch: &mut impl FnMut(Slot)) {
 }
 
 /// The values that the derivative of a node for one operand reads.
-pub(crate) fn derivative_reads(graph: &Graph, node: NodeId, input: usize) -> Vec<ValueId> {
+fn derivative_reads(graph: &Graph, node: NodeId, input: usize) -> Vec<ValueId> {
     let node = &graph.nodes[node];
     match &node.op {
         Op::Unary(op) => match op {
-            Unary::Add(_) | Unary::Scale(_) | Unary::Neg => vec![],
+            op if op.is_linear() => vec![],
             op if op.derivative_of_output() => vec![node.output],
             _ => vec![node.inputs[0]],
         },

@@ -52,6 +52,18 @@ impl Isa {
         }
     }
 
+    /// Multiply–add operations of a thread in a second, as convolutions reach them on a processor of 2024; for
+    /// estimates.
+    pub(crate) fn rate(self) -> f64 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => 1.0e11,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 4.5e10,
+            Self::Portable => 8e9,
+        }
+    }
+
     /// What users know it as.
     pub fn name(self) -> &'static str {
         match self {

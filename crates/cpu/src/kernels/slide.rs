@@ -4,6 +4,7 @@
 //! outside of the image are left out rather than multiplied by 0.
 
 #![allow(unsafe_code, reason = "kernels use vector instructions and pointers")]
+#![allow(clippy::needless_range_loop, reason = "a tile of registers is indexed by block and pixel")]
 
 use super::{
     simd::{LANES, Simd, dispatch},

@@ -1,6 +1,7 @@
 //! Convolution of one image with any kernel, stride and dilation, from an image with a margin of zeros.
 
 #![allow(unsafe_code, reason = "kernels use vector instructions and pointers")]
+#![allow(clippy::needless_range_loop, reason = "a tile of registers is indexed by block and pixel")]
 
 use super::simd::{LANES, Simd, dispatch};
 

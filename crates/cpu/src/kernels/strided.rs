@@ -78,6 +78,16 @@ impl<const N: usize> Walk<N> {
     }
 }
 
+/// The row-major strides of a shape.
+pub(crate) fn row_major(shape: &[usize]) -> [isize; RANK] {
+    let (mut strides, mut stride) = ([0; RANK], 1);
+    for (axis, &length) in shape.iter().enumerate().rev() {
+        strides[axis] = stride;
+        stride *= length as isize;
+    }
+    strides
+}
+
 /// A shape around one dimension: what is before it, itself, what is behind it.
 pub(crate) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
     [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]

@@ -1,6 +1,7 @@
 //! The gradient of a convolution's weights from one image.
 
 #![allow(unsafe_code, reason = "kernels use vector instructions and pointers")]
+#![allow(clippy::needless_range_loop, reason = "a tile of registers is indexed by channel")]
 
 use super::simd::{LANES, Simd, dispatch};
 

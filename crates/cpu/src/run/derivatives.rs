@@ -1,7 +1,6 @@
 //! What a node that runs by itself adds to the gradient of one of its operands.
 
 use crate::{
-    compile::plan::derivative_reads,
     graph::{Binary, Node, NodeId, Op, PoolKind, Reduce},
     kernels::{
         blocks::subsample_gradient,
@@ -82,8 +81,7 @@ pub(crate) fn gradient(
             }
             Op::Unary(op) => {
                 let at = if op.derivative_of_output() { *output } else { inputs[0] };
-                let linear = derivative_reads(graph, id, operand).is_empty();
-                if linear {
+                if op.is_linear() {
                     let factor = unary_derivative(*op, 0.0);
                     dx.iter_mut().zip(dy).for_each(|(dx, &dy)| put(dx, dy * factor));
                 } else {
@@ -103,6 +101,13 @@ pub(crate) fn gradient(
             }
             Op::Binary(op) => {
                 let (a, b) = (frame.value(inputs[0]), frame.value(inputs[1]));
+                // In blocks, too, operands of the same shape lie alike.
+                if a.len() == dy.len() && b.len() == dy.len() {
+                    for (dx, (&dy, (&a, &b))) in dx.iter_mut().zip(dy.iter().zip(a.iter().zip(b))) {
+                        *dx += dy * binary_derivative(*op, operand, a, b);
+                    }
+                    return;
+                }
                 broadcast(graph, id).each(|[at, i, j]| {
                     let to = if operand == 0 { i } else { j };
                     dx[to] += dy[at] * binary_derivative(*op, operand, a[i], b[j]);

@@ -1,7 +1,7 @@
 //! Nodes that run by themselves.
 
 use crate::{
-    graph::{Blocked, Graph, Kind, Layout, Node, NodeId, Op, ValueId, strides},
+    graph::{Blocked, Graph, Kind, Layout, Node, NodeId, Op, ValueId},
     kernels::{
         blocks::{Subsample, from_blocks, subsample, to_blocks},
         elementwise::{binary, unary},
@@ -10,7 +10,7 @@ use crate::{
         pool::{Plane, pool},
         reduce::{reduce, softmax},
         simd::LANES,
-        strided::{Walk, around},
+        strided::{Walk, around, row_major},
     },
     run::frame::Frame,
 };
@@ -23,7 +23,7 @@ pub(crate) fn forward(frame: &mut Frame<'_>, id: NodeId, workspace: &mut Workspa
         // The plan has given it the memory of its input.
         return;
     }
-    if let (Op::View(_) | Op::Slice { .. }, Kind::Int) = (op, graph.values[*output].kind) {
+    if let (Op::View(_) | Op::Slice { .. } | Op::Cat { .. }, Kind::Int) = (op, graph.values[*output].kind) {
         return move_ints(frame, id);
     }
     let shape = graph.values[*output].shape.as_slice();
@@ -65,8 +65,8 @@ pub(crate) fn forward(frame: &mut Frame<'_>, id: NodeId, workspace: &mut Workspa
             if let Op::Pad { value, .. } = op {
                 y.fill(*value);
             }
-            for part in 0..inputs.len() {
-                let x = frame.value(inputs[part]);
+            for (part, &input) in inputs.iter().enumerate() {
+                let x = frame.value(input);
                 placed(graph, id, part).each(|[from, to]| y[to] = x[from]);
             }
         }
@@ -158,11 +158,16 @@ pub(crate) fn reorder(
 
 fn move_ints(frame: &mut Frame<'_>, id: NodeId) {
     let graph = frame.graph;
-    let Node { inputs, output, .. } = &graph.nodes[id];
+    let Node { op, inputs, output } = &graph.nodes[id];
     let at = frame.ints_place(*output);
     let mut y = std::mem::take(&mut frame.ints[at]);
-    let x = frame.ints(inputs[0]);
-    view(graph, id).each(|[to, from]| y[to] = x[from]);
+    for (part, &input) in inputs.iter().enumerate() {
+        let x = frame.ints(input);
+        match op {
+            Op::Cat { .. } => placed(graph, id, part).each(|[from, to]| y[to] = x[from]),
+            _ => view(graph, id).each(|[to, from]| y[to] = x[from]),
+        }
+    }
     frame.ints[at] = y;
 }
 
@@ -174,7 +179,7 @@ pub(crate) fn view(graph: &Graph, id: NodeId) -> Walk<2> {
     match op {
         Op::View(view) => walk.strided(1, view.offset, view.strides.iter().copied()),
         Op::Slice { start, step } => {
-            let from = strides(&graph.values[inputs[0]].shape);
+            let from = row_major(&graph.values[inputs[0]].shape);
             let offset: isize = start.iter().zip(&from).map(|(&start, stride)| start as isize * stride).sum();
             walk.strided(1, offset as usize, from.iter().zip(step).map(|(stride, step)| stride * step))
         }
@@ -185,7 +190,7 @@ pub(crate) fn view(graph: &Graph, id: NodeId) -> Walk<2> {
 /// One part of a concatenation, or the input of a padding, and where it is in the output.
 pub(crate) fn placed(graph: &Graph, id: NodeId, part: usize) -> Walk<2> {
     let Node { op, inputs, output } = &graph.nodes[id];
-    let (shape, to) = (&graph.values[inputs[part]].shape, strides(&graph.values[*output].shape));
+    let (shape, to) = (&graph.values[inputs[part]].shape, row_major(&graph.values[*output].shape));
     let offset = match op {
         Op::Cat { axis } => {
             let before = inputs[..part].iter().map(|&value| graph.values[value].shape[*axis]);
@@ -224,7 +229,7 @@ pub(crate) fn picked(frame: &Frame<'_>, id: NodeId, mut visit: impl FnMut(usize,
             panic!("index {} is not among the {} of its dimension", indices[at], tensor[axis])
         })
     };
-    let from = strides(tensor);
+    let from = row_major(tensor);
     let along = from[axis] as usize;
     let others = from.iter().enumerate().map(|(at, &stride)| if at == axis { 0 } else { stride });
     let walk = Walk::<2>::new(shape).row_major(0, shape).strided(1, 0, others);
