@@ -3,7 +3,7 @@
 //! `cargo xtask bench backend --python PYTHON --threads 2 --pairs 15 --depth 32 --image 3x32x32`
 //!
 //! The sides take turns, so that whatever else the machine does falls on all. Without `--python` only the backend is
-//! measured; `--explain` prints its compiled plan instead.
+//! measured; `--explain` prints its compiled plan instead, as estimated and as measured.
 
 #![allow(clippy::print_stdout, reason = "its result is what a benchmark prints")]
 
@@ -17,7 +17,7 @@ use std::{
 
 use expanse_cpu::Team;
 use expanse_domain::Seed;
-use expanse_engine::Running;
+use expanse_engine::{Kind, Running};
 use expanse_host::{Session, TensorKind, set_threads};
 use expanse_program::{HeadRequest, LossRequest, TensorData, TensorView};
 use expanse_tests::{
@@ -258,4 +258,9 @@ fn explain(model: &Model, threads: usize) {
     for training in [true, false] {
         println!("{}", session.explain(TRAINING, training).expect("the program is compiled"));
     }
+    println!("measured:");
+    let parameters = model.initialize(Seed(0)).expect("the model has first values");
+    session.import(Kind::Parameters, &parameters).expect("they fit");
+    let batch = model.batch(Seed(0));
+    println!("{}", session.profile(TRAINING, &batch.inputs(), 20).expect("the program runs"));
 }

@@ -10,8 +10,13 @@ use crate::{
 };
 
 /// One line for each step: what it does, to what, where the result lies, how many multiply–add operations that
-/// takes and for how long about, on this processor and team.
-pub(crate) fn explain(executable: &Executable, source: &str, team: &Team) -> String {
+/// takes and for how long about, on this processor and team; or for how long it was `measured`, in seconds.
+pub(crate) fn explain(
+    executable: &Executable,
+    source: &str,
+    team: &Team,
+    measured: Option<&[f64]>,
+) -> String {
     let lines: Vec<Line> = executable.schedule().steps.iter().map(|step| line(executable, step)).collect();
     let operations: f64 = lines.iter().map(|line| line.operations as f64).sum();
     let (threads, isa) = (team.threads(), team.isa());

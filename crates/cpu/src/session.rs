@@ -1,4 +1,7 @@
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Instant,
+};
 
 use expanse_engine::{
     EngineError, Kind, Linked, Running, STATISTICS_MOMENTUM, check_import, check_inputs, check_parameters,
@@ -86,7 +89,42 @@ impl Session {
             }
             false => compile_evaluation(graph, &self.team),
         };
-        Ok(explain(&executable, &linked.source, &self.team))
+        Ok(explain(&executable, &linked.source, &self.team, None))
+    }
+
+    /// As [`explain`](Self::explain) for the training form, with the median time that each step took in some runs.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be trained, an input is missing or does not fit, or a parameter has no value.
+    pub fn profile(
+        &mut self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+        runs: usize,
+    ) -> Result<String, EngineError> {
+        self.backward(program, inputs)?;
+        let Self { team, programs, store, shared, .. } = self;
+        let Loaded { linked, places, training: Some(training), .. } = &mut programs[program] else {
+            return Ok(String::new());
+        };
+        let mut seconds = vec![Vec::with_capacity(runs); training.schedule().steps.len()];
+        for _ in 0..runs {
+            let parameters = Parameters { values: &store.values, places, version: store.version };
+            let (mut step, mut began) = (0, Instant::now());
+            training.run(team, shared, &parameters, inputs, || {
+                seconds[step].push(began.elapsed().as_secs_f64());
+                (step, began) = (step + 1, Instant::now());
+            });
+            // As after a step of the optimiser: weights are packed again.
+            store.version += 1;
+        }
+        let median = |seconds: &mut Vec<f64>| {
+            seconds.sort_by(f64::total_cmp);
+            seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        let medians: Vec<f64> = seconds.iter_mut().map(median).collect();
+        Ok(explain(training, &linked.source, team, Some(&medians)))
     }
 
     fn check(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<(), EngineError> {
@@ -107,7 +145,7 @@ impl Session {
         let loss = find_loss(&linked.source, &linked.outputs)?.tensor as usize;
         let training = training.get_or_insert_with(|| compile_training(graph, loss, team));
         let parameters = Parameters { values: &store.values, places, version: store.version };
-        training.run(team, shared, &parameters, inputs);
+        training.run(team, shared, &parameters, inputs, || ());
         Ok(training.value(shared, &parameters, loss)[0])
     }
 }
@@ -210,7 +248,7 @@ impl Running for Session {
         let Loaded { linked, graph, places, evaluation, .. } = &mut programs[program];
         let evaluation = evaluation.get_or_insert_with(|| compile_evaluation(graph, team));
         let parameters = Parameters { values: &store.values, places, version: store.version };
-        evaluation.run(team, shared, &parameters, inputs);
+        evaluation.run(team, shared, &parameters, inputs, || ());
         for (name, values) in outputs {
             let outputs = &evaluation.graph().outputs;
             let port = find_output(&linked.source, outputs, name, values.len())?;

@@ -111,13 +111,14 @@ impl Executable {
         shared.scratch.partial.reserve(self.scratch[1]);
     }
 
-    /// Runs every step.
+    /// Runs every step; tells `done` of each.
     pub fn run(
         &mut self,
         team: &Team,
         shared: &mut Shared,
         parameters: &Parameters<'_>,
         inputs: &[TensorView<'_>],
+        mut done: impl FnMut() + Send,
     ) {
         self.reserve(shared);
         let Self { graph, schedule, plan, constants, ints, states, large, .. } = self;
@@ -135,6 +136,7 @@ impl Executable {
             upload(&mut frame, inputs);
             for step in &schedule.steps {
                 execute(&mut frame, step, states, &mut shared.scratch, parameters.version, schedule.training);
+                done();
             }
         });
     }
