@@ -12,7 +12,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use expanse_cpu::Team;
@@ -27,6 +27,7 @@ use expanse_tests::{
 use serde_json::{Map, json};
 
 const WARM_UP: usize = 3;
+const REST: Duration = Duration::from_millis(100);
 const BATCH: usize = 128;
 /// Embeddings of phase 3, and how often they are gone through.
 const ROWS: usize = 50_000;
@@ -87,6 +88,8 @@ fn measure(task: &str, rounds: usize, ours: &mut Ours, peers: &mut [Peer]) {
         for turn in 0..seconds.len() {
             // Each round begins with another side.
             let side = (round + turn) % seconds.len();
+            // Threads of the other side may still wait for work, and do so by spinning.
+            std::thread::sleep(REST);
             let taken = if side == 0 { ours.run(task) } else { peers[side - 1].number(task) };
             if round >= warm_up {
                 seconds[side].push(taken);

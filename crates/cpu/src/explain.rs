@@ -29,11 +29,17 @@ pub(crate) fn explain(
     let _ = writeln!(text, "{} buffers of {buffers:.1} MiB, with scratch memory {all:.1} MiB", sizes.len());
     let (giga, milli) = (operations / 1e9, seconds(operations) * 1e3);
     let _ = writeln!(text, "{giga:.2} G multiply–adds, about {milli:.1} ms of arithmetic\n");
-    let _ =
-        writeln!(text, "{:<52}{:<22}{:<10}{:>7}{:>9}{:>9}", "step", "result", "layout", "buffer", "M", "ms");
-    for Line { what, shape, layout, buffer, operations } in lines {
-        let (mega, milli) = (operations as f64 / 1e6, seconds(operations as f64) * 1e3);
-        let _ = writeln!(text, "{what:<52}{shape:<22}{layout:<10}{buffer:>7}{mega:>9.1}{milli:>9.3}");
+    let [step, result, layout, buffer, mega, milli, rate] =
+        ["step", "result", "layout", "buffer", "M", "ms", "G/s"];
+    let _ = writeln!(text, "{step:<58}{result:<16}{layout:<10}{buffer:>7}{mega:>9}{milli:>9}{rate:>8}");
+    for (at, Line { what, shape, layout, buffer, operations }) in lines.into_iter().enumerate() {
+        let operations = operations as f64;
+        let seconds = measured.map_or(seconds(operations), |measured| measured[at]);
+        let (mega, milli) = (operations / 1e6, seconds * 1e3);
+        // Of steps without such operations only the time is of interest.
+        let rate = if operations > 0.0 { format!("{:.0}", operations / seconds / 1e9) } else { "–".into() };
+        let _ =
+            writeln!(text, "{what:<58}{shape:<16}{layout:<10}{buffer:>7}{mega:>9.1}{milli:>9.3}{rate:>8}");
     }
     text
 }

@@ -13,6 +13,8 @@ use crate::kernels::simd::LANES;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Buffer {
     lines: Vec<Line>,
+    /// Lines before the first float.
+    skipped: usize,
     floats: usize,
 }
 
@@ -24,7 +26,13 @@ struct Line([f32; LANES]);
 impl Buffer {
     /// Zeros.
     pub fn zeros(floats: usize) -> Self {
-        Self { lines: vec![Line([0.0; LANES]); floats.div_ceil(LANES)], floats }
+        Self::zeros_behind(0, floats)
+    }
+
+    /// Zeros that begin some lines behind the start of the allocation, which is that of a page where it is large:
+    /// addresses that are equal in their last twelve bits are taken for one another by processors.
+    fn zeros_behind(skipped: usize, floats: usize) -> Self {
+        Self { lines: vec![Line([0.0; LANES]); skipped + floats.div_ceil(LANES)], skipped, floats }
     }
 
     /// A copy.
@@ -36,8 +44,17 @@ impl Buffer {
 
     /// Makes room for at least as many floats; what is there may be lost.
     pub fn reserve(&mut self, floats: usize) {
+        self.reserve_behind(0, floats);
+    }
+
+    /// As [`reserve`](Self::reserve), for the buffer of that number of many: each begins at another place of a page.
+    pub fn reserve_numbered(&mut self, number: usize, floats: usize) {
+        self.reserve_behind(number * 7 % 64, floats);
+    }
+
+    fn reserve_behind(&mut self, skipped: usize, floats: usize) {
         if self.floats < floats {
-            *self = Self::zeros(floats);
+            *self = Self::zeros_behind(skipped, floats);
         }
     }
 }
@@ -47,15 +64,17 @@ impl Deref for Buffer {
 
     fn deref(&self) -> &[f32] {
         // SAFETY: a line is sixteen floats without padding, so the lines are `16 · lines` floats in a row, and
-        // `floats` is at most that.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.floats) }
+        // `floats` of them are left behind those that are skipped.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().add(self.skipped).cast(), self.floats) }
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the lines are borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.floats) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().add(self.skipped).cast(), self.floats)
+        }
     }
 }
 

@@ -7,10 +7,13 @@ pub(crate) fn to_blocks(x: &[f32], channels: usize, y: &mut [f32]) {
     let pixels = x.len() / channels;
     for (block, y) in y.chunks_exact_mut(pixels * LANES).enumerate() {
         let first = block * LANES;
-        let lanes = (channels - first).min(LANES);
-        for (pixel, y) in y.chunks_exact_mut(LANES).enumerate() {
-            for (lane, y) in y.iter_mut().enumerate() {
-                *y = if lane < lanes { x[(first + lane) * pixels + pixel] } else { 0.0 };
+        if channels - first < LANES {
+            y.fill(0.0);
+        }
+        let planes = x[first * pixels..].chunks_exact(pixels).take(LANES);
+        for (lane, plane) in planes.enumerate() {
+            for (y, x) in y.chunks_exact_mut(LANES).zip(plane) {
+                y[lane] = *x;
             }
         }
     }
@@ -61,26 +64,33 @@ pub(crate) struct Subsample {
 /// y ← every `step`-th pixel of x, its channels moved by `before`, and 0 elsewhere.
 pub(crate) fn subsample(sizes: &Subsample, x: &[f32], y: &mut [f32]) {
     y.fill(0.0);
-    each_pair(sizes, |from, to| y[to] = x[from]);
+    each_run(sizes, |from, to, lanes| y[to..to + lanes].copy_from_slice(&x[from..from + lanes]));
 }
 
 /// dx ← dx + the gradient of [`subsample`].
 pub(crate) fn subsample_gradient(sizes: &Subsample, dy: &[f32], dx: &mut [f32]) {
-    each_pair(sizes, |from, to| dx[from] += dy[to]);
+    each_run(sizes, |from, to, lanes| {
+        dx[from..from + lanes].iter_mut().zip(&dy[to..to + lanes]).for_each(|(dx, dy)| *dx += dy);
+    });
 }
 
-/// The places in input and output of every value that is copied.
-fn each_pair(sizes: &Subsample, mut copy: impl FnMut(usize, usize)) {
+/// Where values are copied from and to, and how many channels lie side by side in both.
+fn each_run(sizes: &Subsample, mut copy: impl FnMut(usize, usize, usize)) {
     let Subsample { channels, from, to, step, before } = *sizes;
-    let place = |channel: usize, size: [usize; 2], row: usize, column: usize| {
-        ((channel / LANES * size[0] + row) * size[1] + column) * LANES + channel % LANES
+    let place = |channel: usize, size: [usize; 2], row: usize| {
+        (channel / LANES * size[0] + row) * size[1] * LANES + channel % LANES
     };
-    for channel in 0..channels {
+    let mut channel = 0;
+    while channel < channels {
+        // To the end of the block in input and output.
+        let [here, there] = [channel, channel + before].map(|channel| LANES - channel % LANES);
+        let lanes = here.min(there).min(channels - channel);
         for row in 0..to[0] {
-            let (x, y) = (place(channel, from, row * step[0], 0), place(channel + before, to, row, 0));
+            let (x, y) = (place(channel, from, row * step[0]), place(channel + before, to, row));
             for column in 0..to[1] {
-                copy(x + column * step[1] * LANES, y + column * LANES);
+                copy(x + column * step[1] * LANES, y + column * LANES, lanes);
             }
         }
+        channel += lanes;
     }
 }

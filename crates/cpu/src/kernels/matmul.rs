@@ -52,14 +52,19 @@ pub(crate) fn multiply(
     }
     let (inner, outer) = (k.div_ceil(LANES), n.div_ceil(LANES));
     let Workspace { rows, weights, output, kernel } = workspace;
-    rows.reserve(m * inner * LANES);
     weights.reserve(outer * inner * LANES * LANES);
     output.reserve(outer * m * LANES);
-    for (row, to) in rows.chunks_exact_mut(inner * LANES).take(m).enumerate() {
-        for (at, to) in to[..k].iter_mut().enumerate() {
-            *to = a.values[row * a.strides[0] + at * a.strides[1]];
+    // Rows that are whole blocks are read where they lie.
+    let lies_well = a.strides == [k, 1] && k.is_multiple_of(LANES);
+    if !lies_well {
+        rows.reserve(m * inner * LANES);
+        for at in 0..k {
+            let column = rows[at..].iter_mut().step_by(inner * LANES).take(m);
+            let from = a.values[at * a.strides[1]..].iter().step_by(a.strides[0]);
+            column.zip(from).for_each(|(to, from)| *to = *from);
         }
     }
+    let rows = if lies_well { a.values } else { rows };
     for block in 0..outer {
         let lanes = (n - block * LANES).min(LANES);
         for at in 0..k {

@@ -158,21 +158,45 @@ unsafe fn mask_and_sum_with<S: Simd>(
         // SAFETY: every offset is that of a pixel of the block.
         unsafe {
             let mean = S::load(mean.as_ptr());
-            let (mut sum, mut product) = ([S::splat(0.0); 2], [S::splat(0.0); 2]);
-            for (pixel, at) in (0..plane).step_by(LANES).enumerate() {
-                let mut gradient = S::load(dy.as_ptr().add(at));
-                if let Some(mask) = mask {
-                    gradient = S::where_positive(gradient, S::load(mask.as_ptr().add(at)));
-                    S::store(dy.as_mut_ptr().add(at), gradient);
+            let (mut sum, mut product) = ([S::splat(0.0); CHAINS], [S::splat(0.0); CHAINS]);
+            let whole = plane / (CHAINS * LANES) * (CHAINS * LANES);
+            for at in (0..whole).step_by(CHAINS * LANES) {
+                for chain in 0..CHAINS {
+                    let (gradient, distance) = masked::<S>(dy, mask, x, mean, at + chain * LANES);
+                    sum[chain] = S::add(sum[chain], gradient);
+                    product[chain] = S::fma(gradient, distance, product[chain]);
                 }
-                let chain = pixel % 2;
-                sum[chain] = S::add(sum[chain], gradient);
-                let distance = S::sub(S::load(x.as_ptr().add(at)), mean);
-                product[chain] = S::fma(gradient, distance, product[chain]);
             }
-            S::store(sums[block * LANES..][..LANES].as_mut_ptr(), S::add(sum[0], sum[1]));
-            S::store(products[block * LANES..][..LANES].as_mut_ptr(), S::add(product[0], product[1]));
+            for at in (whole..plane).step_by(LANES) {
+                let (gradient, distance) = masked::<S>(dy, mask, x, mean, at);
+                sum[0] = S::add(sum[0], gradient);
+                product[0] = S::fma(gradient, distance, product[0]);
+            }
+            let sum = S::add(S::add(sum[0], sum[1]), S::add(sum[2], sum[3]));
+            let product = S::add(S::add(product[0], product[1]), S::add(product[2], product[3]));
+            S::store(sums[block * LANES..][..LANES].as_mut_ptr(), sum);
+            S::store(products[block * LANES..][..LANES].as_mut_ptr(), product);
         }
+    }
+}
+
+/// The gradient of one pixel with its mask, and the distance of x from its mean.
+#[inline(always)]
+unsafe fn masked<S: Simd>(
+    dy: &mut [f32],
+    mask: Option<&[f32]>,
+    x: &[f32],
+    mean: S::V,
+    at: usize,
+) -> (S::V, S::V) {
+    // SAFETY: the caller passes the place of a pixel.
+    unsafe {
+        let mut gradient = S::load(dy.as_ptr().add(at));
+        if let Some(mask) = mask {
+            gradient = S::where_positive(gradient, S::load(mask.as_ptr().add(at)));
+            S::store(dy.as_mut_ptr().add(at), gradient);
+        }
+        (gradient, S::sub(S::load(x.as_ptr().add(at)), mean))
     }
 }
 

@@ -104,8 +104,8 @@ impl Executable {
         if shared.work.len() < self.plan.sizes.len() {
             shared.work.resize(self.plan.sizes.len(), Buffer::default());
         }
-        for (buffer, &floats) in shared.work.iter_mut().zip(&self.plan.sizes) {
-            buffer.reserve(floats);
+        for (number, (buffer, &floats)) in shared.work.iter_mut().zip(&self.plan.sizes).enumerate() {
+            buffer.reserve_numbered(number, floats);
         }
         shared.scratch.images.reserve(self.scratch[0]);
         shared.scratch.partial.reserve(self.scratch[1]);
