@@ -1,6 +1,12 @@
 //! What keeps the house in order.
 
-use crate::{cli::PassOn, error::Error, plugins, tidy as rules, workspace};
+use clap::ValueEnum as _;
+
+use crate::{
+    cli::{Benchmark, PassOn},
+    error::Error,
+    plugins, tidy as rules, workspace,
+};
 
 /// `test`: builds the workspace and runs every test of it.
 pub fn test(options: &PassOn) -> Result<(), Error> {
@@ -30,20 +36,15 @@ pub fn tidy() -> Result<(), Error> {
     if problems.is_empty() { Ok(()) } else { Err(Error::Tidy(problems)) }
 }
 
-/// `bench`: benchmarks of `tests/benches`, with the profile that everything runs in; by default the price of the plugin
-/// boundary: of training steps, and of loading and of a sampler's call.
-pub fn bench(options: &PassOn) -> Result<(), Error> {
+/// `bench`: a benchmark of `tests/benches`, with the profile that everything runs in.
+pub fn bench(which: Benchmark, options: &PassOn) -> Result<(), Error> {
     plugins::build()?;
-    let (benches, rest) = match options.arguments.split_first() {
-        Some((first, rest)) if first == "backend" => (vec!["--bench", "backend"], rest),
-        _ => (vec!["--bench", "boundary", "--bench", "calls"], &options.arguments[..]),
-    };
+    let name = which.to_possible_value().expect("every benchmark has a name");
     // Of the whole workspace, so that cargo settles on the features that everything has been compiled with.
-    let mut arguments = vec!["bench", "--profile", "dev"];
-    arguments.extend(benches);
-    if !rest.is_empty() {
+    let mut arguments = vec!["bench", "--profile", "dev", "--bench", name.get_name()];
+    if !options.arguments.is_empty() {
         arguments.push("--");
-        arguments.extend(rest.iter().map(String::as_str));
+        arguments.extend(options.arguments.iter().map(String::as_str));
     }
     workspace::cargo(&arguments, &[])
 }

@@ -59,13 +59,29 @@ pub enum Command {
     Lint,
     /// The rules of the house: layers, what the driver links, the map.
     Tidy,
-    /// The price of the plugin boundary; or with `backend` first, the CPU backend beside PyTorch.
-    Bench(PassOn),
+    /// Measure, with the profile that everything runs in.
+    Bench {
+        /// What to measure.
+        which: Benchmark,
+        #[command(flatten)]
+        options: PassOn,
+    },
     /// Whether the boundary (crates/abi) still suits the plugins of earlier versions, and which version it needs.
     Abi,
     /// Serve one plugin to the program that has started this one.
     #[command(name = crate::plugins::WORKER, hide = true)]
     PluginWorker,
+}
+
+/// What is measured: each is the file of its name in tests/benches.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Benchmark {
+    /// A training step through host and plugin, against the engine called directly.
+    Boundary,
+    /// Loading a plugin, and a sampler's call, in this process and in one of its own, against the plain function.
+    Calls,
+    /// The backend `cpu` in training, evaluation and fine-tuning, beside PyTorch where its Python is given.
+    Backend,
 }
 
 /// Where an experiment's values come from.

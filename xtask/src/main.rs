@@ -84,6 +84,6 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Check => checks::check(),
         Command::Lint => checks::lint(),
         Command::Tidy => checks::tidy(),
-        Command::Bench(options) => checks::bench(options),
+        Command::Bench { which, options } => checks::bench(*which, options),
     }
 }
