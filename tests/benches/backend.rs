@@ -3,7 +3,7 @@
 //! `cargo xtask bench backend --python PYTHON --threads 2 --pairs 15 --depth 32 --image 3x32x32`
 //!
 //! The sides take turns, so that whatever else the machine does falls on all. Without `--python` only the backend is
-//! measured; `--explain` prints its compiled plan instead, as estimated and as measured.
+//! measured; `--tasks step,forward,head` tells what, `--instructions AVX2` with which instructions, and `--explain` prints its compiled plan instead, as estimated and as measured.
 
 #![allow(clippy::print_stdout, reason = "its result is what a benchmark prints")]
 
@@ -71,8 +71,9 @@ fn main() {
         "\n{:<34}{:>10}{:>10}{:>10}{:>8}",
         "median, least and most, ms", "median", "least", "most", "ratio"
     );
-    for (task, rounds) in [("step", pairs), ("forward", pairs), ("head", pairs.min(5))] {
-        measure(task, rounds, &mut ours, &mut peers);
+    let tasks = given("--tasks").unwrap_or("step,forward,head");
+    for task in tasks.split(',') {
+        measure(task, if task == "head" { pairs.min(5) } else { pairs }, &mut ours, &mut peers);
     }
     println!("\npeak memory, MiB: cpu {:.0}", peak_memory());
     for peer in &mut peers {

@@ -247,7 +247,8 @@ fn golden_values(count: usize, key: u64, scale: f64, shift: f64) -> Vec<f32> {
 }
 
 /// Another order of summation is nearer in some tensors and further in others, so no tensor may be more than four
-/// times as far as PyTorch's `f32`, and all together not more than one and a half times.
+/// times as far as PyTorch's `f32`, and all together not more than one and a quarter times; without a fused
+/// multiply–add, which rounds once, not more than twice.
 #[test]
 fn gradients_are_as_near_to_f64_as_those_of_pytorch() {
     const BATCH: usize = 6;
@@ -314,7 +315,8 @@ fn gradients_are_as_near_to_f64_as_those_of_pytorch() {
             ours += distance;
             others += pytorch_f32;
         }
-        assert!(ours <= 1.5 * others, "{isa:?}: all together {ours:e}, PyTorch's {others:e}");
+        let allowed = if isa == Isa::Portable { 2.0 } else { 1.25 };
+        assert!(ours <= allowed * others, "{isa:?}: all together {ours:e}, PyTorch's {others:e}");
     }
 }
 

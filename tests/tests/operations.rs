@@ -121,9 +121,10 @@ fn program(operation: Operation) -> Program {
 fn run(session: &mut dyn Running, program: &Program, parameters: &[u8]) -> Vec<NamedTensor> {
     session.load(std::slice::from_ref(program)).unwrap();
     session.import(Kind::Parameters, parameters).unwrap();
-    let x = draw(X.iter().product(), 1);
+    let shape = &program.header.input("x").unwrap().shape;
+    let x = draw(shape.iter().product(), 1);
     let inputs = [
-        TensorView { name: "x", shape: &X, data: TensorData::F32(&x) },
+        TensorView { name: "x", shape, data: TensorData::F32(&x) },
         TensorView { name: "indices", shape: &[4], data: TensorData::I64(&[3, 0, 3, 4]) },
     ];
     let port = program.header.output("y").unwrap();
@@ -141,35 +142,81 @@ fn draw(count: usize, key: u64) -> Vec<f32> {
 
 #[test]
 fn operations_and_their_derivatives_are_those_of_flex() {
-    let optimizer = Optimizer { momentum: 0.0, weight_decay: 0.0 };
     for (name, operation) in OPERATIONS {
-        let program = program(operation);
-        assert_eq!(expanse_cpu::missing_operations(&program).unwrap(), [""; 0], "{name}");
-        let parameters: Vec<_> = (2..)
-            .zip(&program.header.parameters)
-            .map(|(key, parameter)| {
-                let shape = parameter.shape.clone();
-                let values = draw(shape.iter().product(), key);
-                NamedTensor { name: parameter.name.clone(), shape, values }
-            })
-            .collect();
-        let parameters = tensors_to_bytes(&parameters).unwrap();
-        let mut reference = expanse_engine::Session::<Flex>::new(FlexDevice, optimizer);
-        let expected = run(&mut reference, &program, &parameters);
-        for isa in Isa::available() {
-            let mut session = expanse_cpu::Session::new(Team::with_isa(2, isa).unwrap(), optimizer);
-            let found = run(&mut session, &program, &parameters);
-            let names = |tensors: &[NamedTensor]| tensors.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
-            assert_eq!(names(&found), names(&expected), "{name}");
-            for (found, expected) in found.iter().zip(&expected) {
-                let most = expected.values.iter().fold(1.0f32, |most, value| most.max(value.abs()));
-                for (a, b) in found.values.iter().zip(&expected.values) {
-                    let tensor = &found.name;
-                    assert!(
-                        (a - b).abs() <= 1e-5 * most,
-                        "{name} with {isa:?}: `{tensor}` has {a}, expected {b}"
-                    );
-                }
+        check(name, &program(operation));
+    }
+}
+
+/// What convolves an image that parameters move.
+#[derive(Module, Debug)]
+struct Convolution {
+    image: Param<Tensor<4>>,
+    kernel: Param<Tensor<4>>,
+}
+
+/// Any number of images and channels, and any kernel, stride, padding, dilation and groups.
+#[test]
+fn convolutions_of_random_shapes_are_those_of_flex() {
+    let mut rng = Seed(3).derive("convolutions", &[]).rng();
+    let mut checked = 0;
+    while checked < 60 {
+        let mut draw = |from: usize, to: usize| from + rng.index(to - from + 1);
+        let mut pair = |from, to| [draw(from, to), draw(from, to)];
+        let (image, kernel, [stride, dilation]) = (pair(1, 14), pair(1, 7), [pair(1, 3), pair(1, 2)]);
+        let (padding, [inputs, outputs], [images, groups]) = (pair(0, 3), pair(1, 20), pair(1, 5));
+        let groups = groups.div_ceil(2);
+        let seen = |axis: usize| (kernel[axis] - 1) * dilation[axis] + 1;
+        if (0..2).any(|axis| image[axis] + 2 * padding[axis] < seen(axis)) {
+            continue;
+        }
+        checked += 1;
+        let shape = [images, inputs * groups, image[0], image[1]];
+        let device = Device::flex();
+        let module = Convolution {
+            image: Initializer::Ones.init(shape, &device),
+            kernel: Initializer::Ones.init([outputs * groups, inputs, kernel[0], kernel[1]], &device),
+        };
+        let options = ConvOptions::new(stride, padding, dilation, groups);
+        let name = format!("{shape:?} with kernels {kernel:?} and {options:?}");
+        let program = record("loss `test`".into(), module, |module: &Convolution, recording| {
+            let x: Tensor<4> = recording.input("x", shape);
+            let y = conv2d(x + module.image.val(), module.kernel.val(), None, options);
+            let loss = (y.clone() * y.clone() * 0.5).sum();
+            recording.output("y", &y);
+            recording.output("loss", &loss);
+        });
+        check(&name, &program.unwrap());
+    }
+}
+
+/// Outputs and gradients are those of flex, with every instruction set.
+fn check(name: &str, program: &Program) {
+    let optimizer = Optimizer { momentum: 0.0, weight_decay: 0.0 };
+    assert_eq!(expanse_cpu::missing_operations(program).unwrap(), [""; 0], "{name}");
+    let parameters: Vec<_> = (2..)
+        .zip(&program.header.parameters)
+        .map(|(key, parameter)| {
+            let shape = parameter.shape.clone();
+            let values = draw(shape.iter().product(), key);
+            NamedTensor { name: parameter.name.clone(), shape, values }
+        })
+        .collect();
+    let parameters = tensors_to_bytes(&parameters).unwrap();
+    let mut reference = expanse_engine::Session::<Flex>::new(FlexDevice, optimizer);
+    let expected = run(&mut reference, program, &parameters);
+    for isa in Isa::available() {
+        let mut session = expanse_cpu::Session::new(Team::with_isa(2, isa).unwrap(), optimizer);
+        let found = run(&mut session, program, &parameters);
+        let names = |tensors: &[NamedTensor]| tensors.iter().map(|t| t.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&found), names(&expected), "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            let most = expected.values.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+            for (a, b) in found.values.iter().zip(&expected.values) {
+                let tensor = &found.name;
+                assert!(
+                    (a - b).abs() <= 1e-5 * most,
+                    "{name} with {isa:?}: `{tensor}` has {a}, expected {b}"
+                );
             }
         }
     }

@@ -50,7 +50,7 @@ impl Margin {
 
     fn strides(&self) -> Strides {
         let row = self.whole[1] * LANES;
-        Strides { start: 0, block: self.whole[0] * row, row, pixel: LANES }
+        Strides { start: 0, block: self.whole[0] * row, channel: 1, row, pixel: LANES }
     }
 }
 
@@ -217,7 +217,7 @@ fn widened<'a>(margin: &Option<Margin>, x: &'a [f32], scratch: &'a mut [f32]) ->
 
 fn image_strides(image: Blocked) -> Strides {
     let row = image.width * LANES;
-    Strides { start: 0, block: image.pixels * LANES, row, pixel: LANES }
+    Strides { start: 0, block: image.pixels * LANES, channel: 1, row, pixel: LANES }
 }
 
 /// The gradient of input pixel i is Σ over taps t of dy[(i + p − t·d) / s] · w[t], where s divides i + p − t·d; so

@@ -28,7 +28,6 @@ impl<'a> Matrix<'a> {
 /// Memory for operands in the order that the kernel wants them in, used again and again.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Workspace {
-    rows: Buffer,
     weights: Buffer,
     output: Buffer,
     kernel: Option<Stencil>,
@@ -51,20 +50,9 @@ pub(crate) fn multiply(
         return;
     }
     let (inner, outer) = (k.div_ceil(LANES), n.div_ceil(LANES));
-    let Workspace { rows, weights, output, kernel } = workspace;
+    let Workspace { weights, output, kernel } = workspace;
     weights.reserve(outer * inner * LANES * LANES);
     output.reserve(outer * m * LANES);
-    // Rows that are whole blocks are read where they lie.
-    let lies_well = a.strides == [k, 1] && k.is_multiple_of(LANES);
-    if !lies_well {
-        rows.reserve(m * inner * LANES);
-        for at in 0..k {
-            let column = rows[at..].iter_mut().step_by(inner * LANES).take(m);
-            let from = a.values[at * a.strides[1]..].iter().step_by(a.strides[0]);
-            column.zip(from).for_each(|(to, from)| *to = *from);
-        }
-    }
-    let rows = if lies_well { a.values } else { rows };
     for block in 0..outer {
         let lanes = (n - block * LANES).min(LANES);
         for at in 0..k {
@@ -75,10 +63,12 @@ pub(crate) fn multiply(
             }
         }
     }
-    // Rows of a are pixels, their values channels.
+    // Rows of a are pixels, their values channels; they are read where they lie.
+    let [pixel, channel] = a.strides;
+    let input = Strides { start: 0, block: LANES * channel, channel, row: 0, pixel };
     let fits = |kernel: &Stencil| {
         let pixels = kernel.runs.last().map(|run| run.0 + run.1);
-        kernel.channels == k && kernel.blocks == outer && pixels == Some(m)
+        (kernel.channels, kernel.blocks, kernel.input) == (k, outer, input) && pixels == Some(m)
     };
     if !kernel.as_ref().is_some_and(fits) {
         *kernel = Some(Stencil {
@@ -88,12 +78,12 @@ pub(crate) fn multiply(
             blocks: outer,
             rows: 1,
             runs: runs(m, isa.pixels()),
-            input: Strides { start: 0, block: LANES, row: 0, pixel: inner * LANES },
-            output: Strides { start: 0, block: m * LANES, row: 0, pixel: LANES },
+            input,
+            output: Strides { start: 0, block: m * LANES, channel: 1, row: 0, pixel: LANES },
         });
     }
     if let Some(kernel) = kernel {
-        convolve(isa, kernel, rows, weights, output, false);
+        convolve(isa, kernel, a.values, weights, output, false);
     }
     for (row, y) in y.chunks_exact_mut(n).enumerate() {
         for (column, y) in y.iter_mut().enumerate() {

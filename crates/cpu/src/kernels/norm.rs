@@ -201,33 +201,34 @@ unsafe fn masked<S: Simd>(
 }
 
 dispatch!(
-    /// dx = a · dy + b · x + c, or dx + … with `accumulate`: the derivative of batch norm, whose sums over the
-    /// batch are in b and c.
+    /// dx = a · dy + b · (x − mean) + c, or dx + … with `accumulate`: the derivative of batch norm, whose sums over
+    /// the batch are in b and c.
     derive, derive_with,
-    (dy: &[f32], x: &[f32], a: &[f32], b: &[f32], c: &[f32], accumulate: bool, dx: &mut [f32])
+    (dy: &[f32], x: &[f32], mean: &[f32], coefficients: [&[f32]; 3], accumulate: bool, dx: &mut [f32])
 );
 
 #[inline(always)]
 unsafe fn derive_with<S: Simd>(
     dy: &[f32],
     x: &[f32],
-    a: &[f32],
-    b: &[f32],
-    c: &[f32],
+    mean: &[f32],
+    coefficients: [&[f32]; 3],
     accumulate: bool,
     dx: &mut [f32],
 ) {
-    let plane = x.len() / (a.len() / LANES);
-    assert!(dy.len() == x.len() && dx.len() == x.len() && b.len() == a.len() && c.len() == a.len());
-    for block in 0..a.len() / LANES {
+    let plane = x.len() / (mean.len() / LANES);
+    assert!(dy.len() == x.len() && dx.len() == x.len());
+    assert!(coefficients.iter().all(|values| values.len() == mean.len()));
+    for (block, mean) in mean.chunks_exact(LANES).enumerate() {
         let range = block * plane..(block + 1) * plane;
         let (dy, x, dx) = (&dy[range.clone()], &x[range.clone()], &mut dx[range]);
         // SAFETY: every offset is that of a pixel of the block, or of the block among the coefficients.
         unsafe {
             let at = block * LANES;
-            let [a, b, c] = [a, b, c].map(|values| S::load(values.as_ptr().add(at)));
+            let mean = S::load(mean.as_ptr());
+            let [a, b, c] = coefficients.map(|values| S::load(values.as_ptr().add(at)));
             for at in (0..plane).step_by(LANES) {
-                let value = S::fma(S::load(x.as_ptr().add(at)), b, c);
+                let value = S::fma(S::sub(S::load(x.as_ptr().add(at)), mean), b, c);
                 let mut value = S::fma(S::load(dy.as_ptr().add(at)), a, value);
                 if accumulate {
                     value = S::add(value, S::load(dx.as_ptr().add(at)));

@@ -32,6 +32,8 @@ pub(crate) struct Strides {
     /// Where the first pixel is.
     pub start: usize,
     pub block: usize,
+    /// Within a block of the input; the output's channels lie side by side.
+    pub channel: usize,
     pub row: usize,
     pub pixel: usize,
 }
@@ -116,16 +118,17 @@ unsafe fn convolve_with<S: Simd>(
 fn check(stencil: &Stencil, x: usize, weights: usize, y: usize) {
     let Stencil { taps, packed_taps, channels, blocks, rows, runs, input, output } = stencil;
     let (input_blocks, pixels) = (channels.div_ceil(LANES), runs.last().map_or(0, |run| run.0 + run.1));
-    if *rows == 0 || pixels == 0 {
+    if *rows == 0 || pixels == 0 || *channels == 0 {
         return;
     }
-    let end = |strides: &Strides, blocks: usize| {
-        let Strides { start, block, row, pixel } = strides;
-        start + (blocks - 1) * block + (rows - 1) * row + (pixels - 1) * pixel + LANES
+    let end = |strides: &Strides, channel: usize| {
+        let Strides { start, block, channel: next, row, pixel } = strides;
+        let last = channel / LANES * block + channel % LANES * next;
+        start + last + (rows - 1) * row + (pixels - 1) * pixel + 1
     };
     let reach = taps.iter().map(|tap| tap.0).max().unwrap_or(0);
-    assert!(end(input, input_blocks) + reach <= x, "the input is too short");
-    assert!(end(output, *blocks) <= y, "the output is too short");
+    assert!(end(input, channels - 1) + reach <= x, "the input is too short");
+    assert!(output.channel == 1 && end(output, blocks * LANES - 1) <= y, "the output is too short");
     assert!(blocks * input_blocks * packed_taps * LANES * LANES <= weights, "weights are missing");
     assert!(taps.iter().all(|tap| tap.1 < *packed_taps), "a tap has no weights");
 }
@@ -216,7 +219,7 @@ impl Tile<'_> {
                                 sums[b][p] = S::fma(pixel, weights[b], sums[b][p]);
                             }
                         }
-                        x = x.add(1);
+                        x = x.add(input.channel);
                         w = w.add(LANES);
                     }
                 }

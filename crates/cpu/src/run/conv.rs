@@ -273,8 +273,9 @@ fn run_backward(
         for at in groups.range(group) {
             let range = at * y_size.image()..(at + 1) * y_size.image();
             let dy = match after {
-                Some((x, NormState { scale, b, c, .. })) => {
-                    norm::derive(crew.isa, &dy[range.clone()], &x[range], scale, b, c, false, dy_room);
+                Some((x, NormState { mean, scale, b, c, .. })) => {
+                    let coefficients = [&scale[..], b, c];
+                    norm::derive(crew.isa, &dy[range.clone()], &x[range], mean, coefficients, false, dy_room);
                     &*dy_room
                 }
                 None => &dy[range],

@@ -132,7 +132,7 @@ pub(crate) fn gradient(
             }
             Op::Softmax { axis, log } => {
                 let sizes = around(&graph.values[x].shape, *axis);
-                softmax_gradient(*log, sizes, frame.value(*output), dy, accumulate, dx);
+                softmax_gradient(frame.crew.isa, *log, sizes, frame.value(*output), dy, accumulate, dx);
             }
             Op::Reduce { axis, kind } => {
                 let sizes = around(&graph.values[x].shape, *axis);

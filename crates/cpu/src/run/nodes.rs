@@ -92,7 +92,9 @@ pub(crate) fn forward(frame: &mut Frame<'_>, id: NodeId, workspace: &mut Workspa
                 multiply(frame.crew.isa, workspace, [m, k, n], a, b, false, y);
             }
         }
-        Op::Softmax { axis, log } => softmax(*log, around(shape, *axis), frame.value(inputs[0]), y),
+        Op::Softmax { axis, log } => {
+            softmax(frame.crew.isa, *log, around(shape, *axis), frame.value(inputs[0]), y)
+        }
         Op::Reduce { axis, kind } => {
             reduce(*kind, around(&graph.values[inputs[0]].shape, *axis), frame.value(inputs[0]), y);
         }

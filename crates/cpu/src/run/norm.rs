@@ -17,7 +17,7 @@ pub(crate) struct NormState {
     pub shift: Vec<f32>,
     pub dgamma: Vec<f32>,
     pub dbeta: Vec<f32>,
-    /// dx = a · dy + b · x + c, where a is the scale.
+    /// dx = a · dy + b · (x − mean) + c, where a is the scale.
     pub b: Vec<f32>,
     pub c: Vec<f32>,
     /// By image, for all channels: mean and squares forward, sums and products backward.
@@ -81,9 +81,8 @@ impl NormState {
             self.dbeta[channel] = beta as f32;
             self.dgamma[channel] = gamma as f32;
             let scale = f64::from(self.scale[channel]);
-            let b = -scale * inverse * gamma / count;
-            self.b[channel] = b as f32;
-            self.c[channel] = (-scale * beta / count - b * f64::from(self.mean[channel])) as f32;
+            self.b[channel] = (-scale * inverse * gamma / count) as f32;
+            self.c[channel] = (-scale * beta / count) as f32;
         }
     }
 }
@@ -209,8 +208,8 @@ pub(crate) fn input_gradient(frame: &mut Frame<'_>, id: NodeId, accumulate: bool
         let (x, dy, crew) = (frame.value(node.inputs[0]), frame.gradient(node.output), frame.crew);
         crew.chunks(dx, image, |at, dx| {
             let range = at * image..(at + 1) * image;
-            let NormState { scale, b, c, .. } = state;
-            norm::derive(crew.isa, &dy[range.clone()], &x[range.clone()], scale, b, c, accumulate, dx);
+            let NormState { mean, scale, b, c, .. } = state;
+            norm::derive(crew.isa, &dy[range.clone()], &x[range], mean, [scale, b, c], accumulate, dx);
         });
     });
 }
