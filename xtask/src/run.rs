@@ -73,7 +73,6 @@ pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Pr
     let missing = expanse_pipeline::missing_operations(&data, &components)?;
     if let Some(told) = plugins::fall_back(&mut components, host, &missing)? {
         tracing::warn!("{told}");
-        progress.line(&told);
     }
     // A relative folder is one below the workspace, wherever the command is called.
     let runs = workspace::root().join(&experiment.run.folder);
