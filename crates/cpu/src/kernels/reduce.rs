@@ -152,8 +152,8 @@ fn exponential(x: f32) -> f32 {
     let shifted = clamped * std::f32::consts::LOG2_E + ROUNDING;
     let whole = shifted - ROUNDING;
     let rest = clamped - whole * HIGH - whole * LOW;
-    let mut polynomial = 1.0 / 720.0;
-    for factor in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    let mut polynomial = 1.0 / 5040.0;
+    for factor in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         polynomial = polynomial * rest + factor;
     }
     let exponent = shifted.to_bits().wrapping_sub(ROUNDING.to_bits()).wrapping_add(127);
