@@ -14,7 +14,7 @@ mod tensor;
 pub use chain::{ChainError, check_chain};
 pub use checkpoint::{CheckpointError, NamedTensor, tensors_from_bytes, tensors_to_bytes};
 pub use envelope::{EnvelopeError, Program};
-pub use header::{Constant, DType, Header, Parameter, ParameterKind, Port};
+pub use header::{Constant, DType, Header, Meaning, Parameter, ParameterKind, Port};
 pub use request::{BackboneRequest, HeadRequest, LossRequest, Optimizer};
 pub use tensor::{TensorData, TensorView};
 

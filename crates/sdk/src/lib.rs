@@ -85,7 +85,7 @@ pub use backend::{Backend, Device};
 #[cfg(feature = "record")]
 pub use burn;
 #[cfg(feature = "record")]
-pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest};
+pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest, Meaning};
 #[cfg(feature = "record")]
 pub use record::{Backbone, Head, Loss, Recording, record};
 

@@ -8,7 +8,7 @@ use burn::{
     module::Module,
     tensor::{DType as BurnDType, Device, Int, Tensor, TensorData},
 };
-use expanse_program::{Constant, DType, Header, Port, Program};
+use expanse_program::{Constant, DType, Header, Meaning, Port, Program};
 
 use super::{cost::multiply_adds, names};
 use crate::Error;
@@ -42,16 +42,35 @@ impl Recording<'_> {
         match tensor_id(tensor) {
             Ok(id) => {
                 let shape = tensor.dims().to_vec();
-                self.outputs.push(Port { name: name.into(), shape, dtype: DType::F32, tensor: id });
+                self.outputs.push(Port {
+                    name: name.into(),
+                    shape,
+                    dtype: DType::F32,
+                    tensor: id,
+                    meaning: None,
+                });
             }
             Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Says what kind of values a port has that was made before.
+    pub fn mean(&mut self, name: &str, meaning: Option<Meaning>) {
+        for port in self.inputs.iter_mut().chain(&mut self.outputs).filter(|port| port.name == name) {
+            port.meaning.clone_from(&meaning);
         }
     }
 
     fn port(&mut self, name: &str, dtype: DType, shape: &[usize], id: Result<u64, Error>) {
         match id {
             Ok(tensor) => {
-                self.inputs.push(Port { name: name.into(), shape: shape.to_vec(), dtype, tensor });
+                self.inputs.push(Port {
+                    name: name.into(),
+                    shape: shape.to_vec(),
+                    dtype,
+                    tensor,
+                    meaning: None,
+                });
             }
             Err(error) => self.failure = Some(error),
         }
