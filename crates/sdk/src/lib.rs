@@ -87,7 +87,7 @@ pub use burn;
 #[cfg(feature = "record")]
 pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest, Meaning};
 #[cfg(feature = "record")]
-pub use record::{Backbone, Head, Loss, Recording, record};
+pub use record::{Backbone, Head, Loss, Recording, dropout, record};
 
 /// What the macros of this crate expand to; not for use by hand.
 #[doc(hidden)]

@@ -156,7 +156,7 @@ impl<P: Backbone> Recordable for OfBackbone<P> {
     ) -> Result<Vec<f32>, Error> {
         let shape = [request.batch, request.channels, request.height, request.width];
         let images = inputs.float("images", shape, device)?;
-        floats(self.0.forward(&self.0.module(request, device)?, images))
+        floats(self.0.forward(&drawn(self.0.module(request, device)?)?, images))
     }
 }
 
@@ -178,7 +178,7 @@ impl<P: Head> Recordable for OfHead<P> {
 
     fn run(&self, request: &HeadRequest, device: &Device, inputs: &Inputs<'_>) -> Result<Vec<f32>, Error> {
         let embedding = inputs.float("embedding", [request.batch, request.features], device)?;
-        floats(self.0.forward(&self.0.module(request, device)?, embedding))
+        floats(self.0.forward(&drawn(self.0.module(request, device)?)?, embedding))
     }
 }
 
@@ -214,6 +214,13 @@ impl<P: Loss> Recordable for OfLoss<P> {
         let class_weights = inputs.float("class_weights", [request.classes], device)?;
         floats(self.0.forward(request, logits, targets, class_weights)?)
     }
+}
+
+/// The module with its first values drawn in the order of its parameters, as [`values`] draws them, and not in the order
+/// in which `forward` happens to look at them.
+fn drawn<M: Module>(module: M) -> Result<M, Error> {
+    names::draw(&module)?;
+    Ok(module)
 }
 
 fn values<M: Module>(module: &M) -> Result<Vec<u8>, Error> {
