@@ -15,7 +15,7 @@ use crate::model::{Batch, Model};
 #[path = "../../plugins/backbone-resnet/src/resnet.rs"]
 mod resnet;
 
-use resnet::{ResNet, ResNetConfig};
+use resnet::{ResNet, ResNetConfig, Shortcut};
 
 /// Backbone and head on burn's `flex` device with autodiff.
 pub struct Eager {
@@ -47,7 +47,7 @@ impl Eager {
     /// If a parameter has no value.
     pub fn new(model: &Model, values: &[NamedTensor]) -> Self {
         let device = Device::flex().autodiff();
-        let config = ResNetConfig { blocks: (model.depth - 2) / 6, width: 16 };
+        let config = ResNetConfig { blocks: (model.depth - 2) / 6, width: 16, shortcut: Shortcut::A };
         let weight = Param::from_tensor(Tensor::zeros([model.classes, 64], &device));
         let bias = Param::from_tensor(Tensor::zeros([model.classes], &device));
         let head = Classifier { linear: Linear { weight, bias } };

@@ -416,6 +416,13 @@ fn one_image_of_a_class_is_enough_for_eos_and_refused_by_smote() {
 }
 
 #[test]
+fn a_loss_of_cosines_is_refused_with_a_head_that_gives_none() {
+    let needs = ["loss `ldam` takes `logits` that are cosines", "head `linear`", "use the head `cosine`"];
+    refuse(&["loss.plugin=ldam"], &needs);
+    succeed(&["loss.plugin=ldam", "head.plugin=cosine"]);
+}
+
+#[test]
 fn training_that_diverges_is_told_with_what_to_lower() {
     refuse(&["train.learning_rate=1e30"], &["training has diverged", "lower train.learning_rate"]);
 }

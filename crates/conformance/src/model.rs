@@ -144,7 +144,7 @@ impl Model {
             // A loss has no parameters of its own: what is trained is the head before it.
             let head = references.head.as_deref().ok_or(lacking("head"))?;
             let request = head_request(FEATURES, BATCH);
-            programs.insert(0, head.record(&request)?);
+            programs.insert(0, suited(head.record(&request)?, &programs[0]));
             values.extend(decoded(&head.initialize(&request, seed)?)?);
         } else {
             let loss = references.loss.as_deref().ok_or(lacking("loss"))?;
@@ -212,6 +212,17 @@ fn add_head(
     programs.push(head.record(&request)?);
     values.extend(decoded(&head.initialize(&request, seed)?)?);
     Ok(())
+}
+
+/// A program whose outputs count as the kind of values that the next one takes. The kit looks at how a loss computes,
+/// and for that any logits will do.
+pub(crate) fn suited(mut first: Program, second: &Program) -> Program {
+    for output in &mut first.header.outputs {
+        if let Some(input) = second.header.input(&output.name) {
+            output.meaning.clone_from(&input.meaning);
+        }
+    }
+    first
 }
 
 /// Values for the inputs of a chain of programs that none of them gives.

@@ -12,7 +12,10 @@ use serde_json::json;
 use crate::{
     gradient,
     inputs::Inputs,
-    model::{BATCH, CLASSES, Model, OPTIMIZER, Part, backbone_request, decoded, encoded, inputs_of, numbers},
+    model::{
+        BATCH, CLASSES, Model, OPTIMIZER, Part, backbone_request, decoded, encoded, inputs_of, numbers,
+        suited,
+    },
     outcome::{Reason, Verdict, ensure, not_applicable, refused},
     subject::Subject,
 };
@@ -237,7 +240,8 @@ pub(crate) fn overlapping_numbers(subject: &Subject<'_>) -> Verdict {
         }
         (Part::Loss(_), crate::References { head: Some(head), .. }) => {
             let request = expanse_program::HeadRequest { batch: BATCH, features: 8, classes: CLASSES };
-            Box::new(move || Ok((head.record(&request)?, head.initialize(&request, SEED)?)))
+            let loss = own.clone();
+            Box::new(move || Ok((suited(head.record(&request)?, &loss), head.initialize(&request, SEED)?)))
         }
         (Part::Head(..), crate::References { loss: Some(loss), .. }) => {
             let request =

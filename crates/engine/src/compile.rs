@@ -1,6 +1,7 @@
 //! From operations to instructions: the one list of what the engine can run.
 
 mod base;
+mod dropout;
 mod numeric;
 
 use burn_backend::Backend;
@@ -118,6 +119,7 @@ impl<B: Backend> Compiler<B> {
             OperationIr::Bool(op) => self.bool(op),
             OperationIr::Module(op) => self.module(op),
             OperationIr::Activation(op) => self.activation(op),
+            OperationIr::Custom(op) => self.custom(op),
             _ => None,
         }
     }
@@ -175,7 +177,7 @@ impl<B: Backend> Compiler<B> {
                 let count = d.x.shape.num_elements() / d.x.shape[1];
                 Some(Box::new(move |frame| {
                     let (x, gamma, beta) = (frame.float(x), frame.float(gamma), frame.float(beta));
-                    if !frame.training {
+                    if frame.training.is_none() {
                         let (mean, variance) = (frame.float(mean), frame.float(variance));
                         let output = B::batch_norm(x, gamma, beta, mean, variance, epsilon);
                         return frame.set(out, Value::Float(output));

@@ -6,8 +6,8 @@ use burn_backend::{
 /// The tensors of one run, by slot.
 pub(crate) struct Frame<B: Backend> {
     values: Vec<Option<Value<B>>>,
-    /// Whether batch norm takes its training form.
-    pub training: bool,
+    /// The step, where batch norm and dropout take their training form.
+    pub training: Option<u64>,
     /// What batch norm has measured in its training form, in the order of the program.
     pub statistics: Vec<BatchStatistics<B>>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Operand {
 }
 
 impl<B: Backend> Frame<B> {
-    pub fn new(slots: usize, training: bool) -> Self {
+    pub fn new(slots: usize, training: Option<u64>) -> Self {
         Self { values: (0..slots).map(|_| None).collect(), training, statistics: Vec::new() }
     }
 

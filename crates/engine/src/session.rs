@@ -40,6 +40,8 @@ pub struct Session<B: Backend> {
     programs: Vec<Loaded<B>>,
     parameters: BTreeMap<String, Slot<B>>,
     losses: Vec<FloatTensor<B>>,
+    /// Training steps that were taken.
+    steps: u64,
 }
 
 struct Loaded<B: Backend> {
@@ -65,7 +67,14 @@ struct Backward<B: Backend> {
 impl<B: Backend> Session<B> {
     /// A session without programs.
     pub fn new(device: B::Device, optimizer: Optimizer) -> Self {
-        Self { device, optimizer, programs: Vec::new(), parameters: BTreeMap::new(), losses: Vec::new() }
+        Self {
+            device,
+            optimizer,
+            programs: Vec::new(),
+            parameters: BTreeMap::new(),
+            losses: Vec::new(),
+            steps: 0,
+        }
     }
 
     /// Links programs by the names of their ports and answers the number of the result.
@@ -140,6 +149,7 @@ impl<B: Backend> Session<B> {
         }
         self.update_statistics(program, statistics);
         self.losses.push(loss);
+        self.steps += 1;
         Ok(())
     }
 
@@ -157,7 +167,7 @@ impl<B: Backend> Session<B> {
         outputs: &mut [(&str, &mut [f32])],
     ) -> Result<(), EngineError> {
         let loaded = self.loaded(program)?;
-        let mut frame = Frame::<B>::new(loaded.linked.slots, false);
+        let mut frame = Frame::<B>::new(loaded.linked.slots, None);
         self.fill(&loaded.linked, inputs, |slot, value| frame.set(slot, value))?;
         for instruction in &loaded.evaluation {
             instruction(&mut frame);
@@ -188,7 +198,7 @@ impl<B: Backend> Session<B> {
         let Loaded { linked, training, .. } = self.loaded(program)?;
         let loss = find_loss(&linked.source, &linked.outputs)?;
 
-        let mut frame = Frame::<Autodiff<B>>::new(linked.slots, true);
+        let mut frame = Frame::<Autodiff<B>>::new(linked.slots, Some(self.steps));
         let mut tracked = Vec::new();
         let mut parameters =
             linked.parameters.iter().map(|p| (p.tensor as usize, p)).collect::<BTreeMap<_, _>>();

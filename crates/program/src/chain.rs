@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Header, Port};
+use crate::{Header, Meaning, Port};
 
 /// Programs do not join.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -32,6 +32,18 @@ pub enum ChainError {
         taker: String,
         /// Its type where it is taken.
         expected: crate::DType,
+    },
+    /// A port is taken as values of one kind and given as others.
+    #[error("{taker} takes `{port}` that are {}, and those of {giver} are not; {}", expected.values, expected.remedy)]
+    Meaning {
+        /// Who gives the port.
+        giver: String,
+        /// The port.
+        port: String,
+        /// Who takes it.
+        taker: String,
+        /// The kind of values that it takes, and what to do.
+        expected: Box<Meaning>,
     },
     /// Two programs give the same port.
     #[error("{first} and {second} both give `{port}`")]
@@ -101,6 +113,11 @@ fn check_port(giver: &Header, from: &Port, taker: &Header, to: &Port) -> Result<
         let (given, expected) = shapes(&from.shape, &to.shape);
         return Err(ChainError::Shape { giver, port, given, taker, expected });
     }
+    if let Some(expected) = &to.meaning
+        && from.meaning.as_ref().map(|meaning| &meaning.values) != Some(&expected.values)
+    {
+        return Err(ChainError::Meaning { giver, port, taker, expected: Box::new(expected.clone()) });
+    }
     Ok(())
 }
 
@@ -114,7 +131,7 @@ fn shapes(given: &[usize], expected: &[usize]) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, Parameter, ParameterKind};
+    use crate::{DType, Meaning, Parameter, ParameterKind};
 
     fn header(
         source: &str,
@@ -127,6 +144,7 @@ mod tests {
             shape: shape.to_vec(),
             dtype: DType::F32,
             tensor: 0,
+            meaning: None,
         };
         let parameter = |name: &&str| Parameter {
             name: (*name).into(),
@@ -154,6 +172,21 @@ mod tests {
         assert_eq!(check_chain(&[&backbone, &head]).unwrap(), ["images"]);
         assert_eq!(check_chain(&[&head]).unwrap(), ["embedding"]);
         assert_eq!(head.trainable_values(), 6);
+    }
+
+    #[test]
+    fn an_input_that_takes_one_kind_of_values_takes_no_other() {
+        let mut head = header("head `h`", &[], &[("logits", &[8, 10])], &[]);
+        let mut loss = header("loss `l`", &[("logits", &[8, 10])], &[], &[]);
+        loss.inputs[0].meaning = Some(Meaning::cosines("use another head"));
+        assert_eq!(
+            check_chain(&[&head, &loss]).unwrap_err().to_string(),
+            "loss `l` takes `logits` that are cosines, and those of head `h` are not; use another head",
+        );
+        head.outputs[0].meaning = Some(Meaning::cosines(""));
+        assert_eq!(check_chain(&[&head, &loss]).unwrap(), [""; 0]);
+        loss.inputs[0].meaning = None;
+        assert_eq!(check_chain(&[&head, &loss]).unwrap(), [""; 0]);
     }
 
     #[test]

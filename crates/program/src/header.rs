@@ -32,6 +32,27 @@ pub struct Port {
     pub dtype: DType,
     /// The tensor's number in the graph.
     pub tensor: u64,
+    /// What kind of values an output gives, or an input takes alone; most ports say nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<Meaning>,
+}
+
+/// A kind of values, by which an input can be made for some outputs only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meaning {
+    /// The kind in a word, which is compared, such as `cosines`.
+    pub values: String,
+    /// What to do where another kind is given.
+    #[serde(default)]
+    pub remedy: String,
+}
+
+impl Meaning {
+    /// Values in [−1, 1] that are cosines of angles; `remedy` tells, where it is an input that takes them, what to do
+    /// about others.
+    pub fn cosines(remedy: &str) -> Self {
+        Self { values: "cosines".into(), remedy: remedy.into() }
+    }
 }
 
 /// A named value that a session keeps.

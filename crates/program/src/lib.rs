@@ -14,7 +14,7 @@ mod tensor;
 pub use chain::{ChainError, check_chain};
 pub use checkpoint::{CheckpointError, NamedTensor, tensors_from_bytes, tensors_to_bytes};
 pub use envelope::{EnvelopeError, Program};
-pub use header::{Constant, DType, Header, Parameter, ParameterKind, Port};
+pub use header::{Constant, DType, Header, Meaning, Parameter, ParameterKind, Port};
 pub use request::{BackboneRequest, HeadRequest, LossRequest, Optimizer};
 pub use tensor::{TensorData, TensorView};
 
@@ -23,3 +23,7 @@ pub use tensor::{TensorData, TensorView};
 /// The order of burn-ir's enums moves between versions, and a graph of another version may decode to other
 /// operations without an error, so the dialect names the exact version.
 pub const DIALECT: &str = "burn-ir/0.22.1";
+
+/// The one operation of a graph that is not burn's: `Custom` of this name, with one input, one output of its shape, and
+/// the probability with which training sets a value to 0. Evaluation hands its input on.
+pub const DROPOUT: &str = "expanse::dropout";

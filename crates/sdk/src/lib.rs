@@ -85,11 +85,11 @@ pub use backend::{Backend, Device, Runtime};
 #[cfg(feature = "record")]
 pub use burn;
 #[cfg(feature = "record")]
-pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest};
+pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest, Meaning};
 #[cfg(feature = "engine")]
 pub use expanse_program::{Optimizer, Program};
 #[cfg(feature = "record")]
-pub use record::{Backbone, Head, Loss, Recording, record};
+pub use record::{Backbone, Head, Loss, Recording, dropout, record};
 
 /// What the macros of this crate expand to; not for use by hand.
 #[doc(hidden)]

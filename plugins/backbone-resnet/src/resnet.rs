@@ -16,6 +16,17 @@ pub struct ResNetConfig {
     pub blocks: usize,
     /// Channels of the first stage.
     pub width: usize,
+    /// What a block adds where its channels grow.
+    pub shortcut: Shortcut,
+}
+
+/// How a block's input is brought to the shape of its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortcut {
+    /// Every second pixel, and channels of zeros, half of them before and half behind.
+    A,
+    /// A 1×1 convolution with batch norm.
+    B,
 }
 
 /// Three stages of basic blocks; the second and third halve the image and double the channels.
@@ -35,6 +46,8 @@ pub struct BasicBlock {
     bn1: BatchNorm,
     conv2: Conv2d,
     bn2: BatchNorm,
+    /// Of option B; PyTorch calls its layers `shortcut.0` and `shortcut.1`.
+    shortcut: Option<(Conv2d, BatchNorm)>,
     stride: usize,
     added_channels: usize,
 }
@@ -42,16 +55,16 @@ pub struct BasicBlock {
 impl ResNetConfig {
     /// A network for images of that many channels; convolutions Kaiming-normal with gain √2 over the fan-in.
     pub fn init(&self, channels: usize, device: &Device) -> ResNet {
-        let Self { blocks, width } = *self;
+        let Self { blocks, width, shortcut } = *self;
         let stage = |from: usize, to: usize| {
             let block = |index| match index {
-                0 => BasicBlock::new(from, to, if from == to { 1 } else { 2 }, device),
-                _ => BasicBlock::new(to, to, 1, device),
+                0 => BasicBlock::new(from, to, if from == to { 1 } else { 2 }, shortcut, device),
+                _ => BasicBlock::new(to, to, 1, shortcut, device),
             };
             (0..blocks).map(block).collect()
         };
         ResNet {
-            conv1: conv3x3(channels, width, 1, device),
+            conv1: convolution(channels, width, 3, 1, device),
             bn1: BatchNormConfig::new(width).init(device),
             layer1: stage(width, width),
             layer2: stage(width, 2 * width),
@@ -76,12 +89,18 @@ impl ResNet {
 }
 
 impl BasicBlock {
-    fn new(from: usize, to: usize, stride: usize, device: &Device) -> Self {
+    fn new(from: usize, to: usize, stride: usize, shortcut: Shortcut, device: &Device) -> Self {
+        let projected = shortcut == Shortcut::B && (stride != 1 || from != to);
+        let projection = || {
+            let convolution = convolution(from, to, 1, stride, device);
+            (convolution, BatchNormConfig::new(to).init(device))
+        };
         Self {
-            conv1: conv3x3(from, to, stride, device),
+            conv1: convolution(from, to, 3, stride, device),
             bn1: BatchNormConfig::new(to).init(device),
-            conv2: conv3x3(to, to, 1, device),
+            conv2: convolution(to, to, 3, 1, device),
             bn2: BatchNormConfig::new(to).init(device),
+            shortcut: projected.then(projection),
             stride,
             added_channels: to - from,
         }
@@ -93,8 +112,10 @@ impl BasicBlock {
         relu(y + self.shortcut(x))
     }
 
-    /// Option A: every second pixel, and channels of zeros, half of them before and half behind.
     fn shortcut(&self, x: Tensor<4>) -> Tensor<4> {
+        if let Some((convolution, norm)) = &self.shortcut {
+            return norm.forward(convolution.forward(x));
+        }
         if self.stride == 1 && self.added_channels == 0 {
             return x;
         }
@@ -112,10 +133,12 @@ fn every(x: Tensor<4>, dim: usize, step: usize) -> Tensor<4> {
     x.slice_dim(dim, burn::tensor::s![..;step as isize])
 }
 
-fn conv3x3(from: usize, to: usize, stride: usize, device: &Device) -> Conv2d {
-    Conv2dConfig::new([from, to], [3, 3])
+/// A square kernel that keeps the size of the image but for its stride, Kaiming-normal with gain √2 over the fan-in.
+fn convolution(from: usize, to: usize, kernel: usize, stride: usize, device: &Device) -> Conv2d {
+    let padding = kernel / 2;
+    Conv2dConfig::new([from, to], [kernel, kernel])
         .with_stride([stride, stride])
-        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
         .with_bias(false)
         .with_initializer(Initializer::KaimingNormal { gain: 2f64.sqrt(), fan_out_only: false })
         .init(device)

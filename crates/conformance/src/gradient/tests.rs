@@ -64,6 +64,7 @@ fn check(falsify: fn(usize, f32) -> f32) -> Result<(), String> {
             shape: vec![1],
             dtype: DType::F32,
             tensor: 0,
+            meaning: None,
         }],
         parameters: vec![Parameter {
             name: "w".into(),

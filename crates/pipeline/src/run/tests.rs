@@ -32,6 +32,7 @@ impl Part {
             shape: shape.into(),
             dtype,
             tensor: 0,
+            meaning: None,
         };
         let header = Header {
             dialect: String::new(),

@@ -12,7 +12,8 @@ use expanse_abi::{
     },
 };
 use expanse_program::{
-    BackboneRequest, DIALECT, HeadRequest, LossRequest, Program, TensorData, TensorView, tensors_to_bytes,
+    BackboneRequest, DIALECT, HeadRequest, LossRequest, Meaning, Program, TensorData, TensorView,
+    tensors_to_bytes,
 };
 use serde::de::DeserializeOwned;
 
@@ -49,6 +50,11 @@ pub trait Head: Plugin {
 
     /// `[batch, features]` → `[batch, classes]`.
     fn forward(&self, module: &Self::Module, embedding: Tensor<2>) -> Tensor<2>;
+
+    /// What its logits are, where there are losses that take such logits alone.
+    fn gives(&self) -> Option<Meaning> {
+        None
+    }
 }
 
 /// Turns logits and targets into one number to make small.
@@ -65,6 +71,11 @@ pub trait Loss: Plugin {
         targets: Tensor<1, Int>,
         class_weights: Tensor<1>,
     ) -> Result<Tensor<1>, Error>;
+
+    /// The only logits that it makes sense for, where there are such. A head that gives others is refused before a run.
+    fn takes(&self) -> Option<Meaning> {
+        None
+    }
 }
 
 /// What the three kinds have in common.
@@ -145,7 +156,7 @@ impl<P: Backbone> Recordable for OfBackbone<P> {
     ) -> Result<Vec<f32>, Error> {
         let shape = [request.batch, request.channels, request.height, request.width];
         let images = inputs.float("images", shape, device)?;
-        floats(self.0.forward(&self.0.module(request, device)?, images))
+        floats(self.0.forward(&drawn(self.0.module(request, device)?)?, images))
     }
 }
 
@@ -157,6 +168,7 @@ impl<P: Head> Recordable for OfHead<P> {
         record(format!("head `{}`", P::NAME), module, |module, recording| {
             let embedding = recording.input("embedding", [request.batch, request.features]);
             recording.output("logits", &self.0.forward(module, embedding));
+            recording.mean("logits", self.0.gives());
         })
     }
 
@@ -166,7 +178,7 @@ impl<P: Head> Recordable for OfHead<P> {
 
     fn run(&self, request: &HeadRequest, device: &Device, inputs: &Inputs<'_>) -> Result<Vec<f32>, Error> {
         let embedding = inputs.float("embedding", [request.batch, request.features], device)?;
-        floats(self.0.forward(&self.0.module(request, device)?, embedding))
+        floats(self.0.forward(&drawn(self.0.module(request, device)?)?, embedding))
     }
 }
 
@@ -181,6 +193,7 @@ impl<P: Loss> Recordable for OfLoss<P> {
         let mut failure = None;
         let program = record(format!("loss `{}`", P::NAME), NoModule {}, |_, recording| {
             let logits = recording.input("logits", [request.batch, request.classes]);
+            recording.mean("logits", self.0.takes());
             let targets = recording.int_input("targets", [request.batch]);
             let class_weights = recording.input("class_weights", [request.classes]);
             match self.0.forward(request, logits, targets, class_weights) {
@@ -201,6 +214,13 @@ impl<P: Loss> Recordable for OfLoss<P> {
         let class_weights = inputs.float("class_weights", [request.classes], device)?;
         floats(self.0.forward(request, logits, targets, class_weights)?)
     }
+}
+
+/// The module with its first values drawn in the order of its parameters, as [`values`] draws them, and not in the order
+/// in which `forward` happens to look at them.
+fn drawn<M: Module>(module: M) -> Result<M, Error> {
+    names::draw(&module)?;
+    Ok(module)
 }
 
 fn values<M: Module>(module: &M) -> Result<Vec<u8>, Error> {

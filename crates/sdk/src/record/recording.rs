@@ -8,9 +8,9 @@ use burn::{
     module::Module,
     tensor::{DType as BurnDType, Device, Int, Tensor, TensorData},
 };
-use expanse_program::{Constant, DType, Header, Port, Program};
+use expanse_program::{Constant, DType, Header, Meaning, Port, Program};
 
-use super::{cost::multiply_adds, names};
+use super::{cost::multiply_adds, dropout, names};
 use crate::Error;
 
 /// The inputs and outputs of a program while it is recorded.
@@ -42,16 +42,35 @@ impl Recording<'_> {
         match tensor_id(tensor) {
             Ok(id) => {
                 let shape = tensor.dims().to_vec();
-                self.outputs.push(Port { name: name.into(), shape, dtype: DType::F32, tensor: id });
+                self.outputs.push(Port {
+                    name: name.into(),
+                    shape,
+                    dtype: DType::F32,
+                    tensor: id,
+                    meaning: None,
+                });
             }
             Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Says what kind of values a port has that was made before.
+    pub fn mean(&mut self, name: &str, meaning: Option<Meaning>) {
+        for port in self.inputs.iter_mut().chain(&mut self.outputs).filter(|port| port.name == name) {
+            port.meaning.clone_from(&meaning);
         }
     }
 
     fn port(&mut self, name: &str, dtype: DType, shape: &[usize], id: Result<u64, Error>) {
         match id {
             Ok(tensor) => {
-                self.inputs.push(Port { name: name.into(), shape: shape.to_vec(), dtype, tensor });
+                self.inputs.push(Port {
+                    name: name.into(),
+                    shape: shape.to_vec(),
+                    dtype,
+                    tensor,
+                    meaning: None,
+                });
             }
             Err(error) => self.failure = Some(error),
         }
@@ -62,7 +81,7 @@ impl Recording<'_> {
 ///
 /// `source` tells who records, such as "backbone `resnet`". The module's parameters become the program's, with
 /// PyTorch's names; tensors that `forward` makes from data become constants of the program. Batch norm is
-/// recorded once and runs in its training or evaluation form.
+/// recorded once and runs in its training or evaluation form, and so does [`dropout`](crate::dropout).
 ///
 /// # Errors
 ///
@@ -83,23 +102,26 @@ pub fn record<M: Module>(
     let kinds = names::kinds(&module)?;
     let mut recording = Recording { device: &device, inputs: Vec::new(), outputs: Vec::new(), failure: None };
     let mut parameters = Vec::new();
-    let captured = device.capture_scope(|scope| {
-        let module = module.to_device(&device);
-        match names::parameters(&module, &kinds) {
-            Ok(found) => parameters = found,
-            Err(error) => recording.failure = Some(error),
-        }
-        forward(&module, &mut recording);
-        let id = |tensor: u64| burn_ir::TensorId::new(tensor);
-        let inputs: Vec<_> = recording.inputs.iter().map(|port| id(port.tensor)).collect();
-        let outputs: Vec<_> = recording.outputs.iter().map(|port| id(port.tensor)).collect();
-        scope.complete(inputs, outputs)
-    });
+    let capture = || {
+        device.capture_scope(|scope| {
+            let module = module.to_device(&device);
+            match names::parameters(&module, &kinds) {
+                Ok(found) => parameters = found,
+                Err(error) => recording.failure = Some(error),
+            }
+            forward(&module, &mut recording);
+            let id = |tensor: u64| burn_ir::TensorId::new(tensor);
+            let inputs: Vec<_> = recording.inputs.iter().map(|port| id(port.tensor)).collect();
+            let outputs: Vec<_> = recording.outputs.iter().map(|port| id(port.tensor)).collect();
+            scope.complete(inputs, outputs)
+        })
+    };
+    let (captured, dropouts) = dropout::remembering(capture);
     let Recording { inputs, outputs, failure, .. } = recording;
     if let Some(error) = failure {
         return Err(error);
     }
-    let captured =
+    let mut captured =
         captured.map_err(|error| Error::internal(format!("{source} cannot be recorded: {error}")))?;
 
     let named: BTreeSet<u64> =
@@ -114,6 +136,7 @@ pub fn record<M: Module>(
         constants.push(Constant { shape: value.shape().to_vec(), dtype, tensor: id.value() });
         constant_bytes.extend_from_slice(value.as_bytes());
     }
+    dropout::place(&mut captured.graph, &dropouts);
     let graph = postcard::to_stdvec(&captured.graph).map_err(Error::internal)?;
     let header = Header {
         dialect: String::new(),
