@@ -84,6 +84,8 @@ pub enum Benchmark {
     Calls,
     /// Over-samplers and the search for neighbours, beside their peers in Python where it has them.
     Samplers,
+    /// The backend `cpu` in training, evaluation and fine-tuning, beside PyTorch where its Python is given.
+    Backend,
 }
 
 /// Where an experiment's values come from.

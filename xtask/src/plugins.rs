@@ -10,7 +10,7 @@ use expanse_config::{Isolation, Resolved, Stage};
 use expanse_domain::sha256;
 use expanse_host::{Host, HostError, Identified, Kind, Sampler, Sidecar, Trust, TrustList, Worker};
 use expanse_pipeline::{Components, Identity};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{cli::PluginOptions, error::Error, machine, workspace};
 
@@ -97,6 +97,32 @@ pub fn search_path(explicit: &[PathBuf]) -> Vec<PathBuf> {
     folders.extend(user.map(|user| user.join("expanse/plugins")));
     folders.extend(["/usr/local/lib/expanse/plugins", "/usr/lib/expanse/plugins"].map(PathBuf::from));
     folders
+}
+
+/// The backend that has every operation that can be recorded.
+const FALLBACK: &str = "flex";
+
+/// Puts a backend that has more operations in the place of one that lacks some, for the whole run; answers what to
+/// tell the user.
+pub fn fall_back(
+    components: &mut Components,
+    host: &Host,
+    missing: &[String],
+) -> Result<Option<String>, Error> {
+    const STAGE: &str = "backend";
+    let chosen = components.identities[STAGE].plugin.clone();
+    if missing.is_empty() || chosen == FALLBACK {
+        return Ok(None);
+    }
+    let failed = |source| Error::Plugin { origin: format!("{STAGE}.plugin"), source: Box::new(source) };
+    let (_, version, sha256) = host.identify(Kind::Backend, FALLBACK).map_err(failed)?;
+    components.backend = host.backend(FALLBACK, &Map::new()).map_err(failed)?;
+    let options = Value::Object(Map::new());
+    components
+        .identities
+        .insert(STAGE.into(), Identity { plugin: FALLBACK.into(), version, sha256, options });
+    let lacks = missing.join(", ");
+    Ok(Some(format!("backend `{chosen}` lacks {lacks}; the whole run is on `{FALLBACK}`, which is slower")))
 }
 
 /// Opens every component of an experiment.

@@ -68,8 +68,12 @@ pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Pr
     let _unfinished = Unfinished::new();
     let progress = Progress::new(quiet);
     let made_by = machine::made_by(machine::threads(experiment.threads));
-    let components = plugins::open(resolved, host)?;
+    let mut components = plugins::open(resolved, host)?;
     let data = prepare(experiment, &workspace::root())?;
+    let missing = expanse_pipeline::missing_operations(&data, &components)?;
+    if let Some(told) = plugins::fall_back(&mut components, host, &missing)? {
+        tracing::warn!("{told}");
+    }
     // A relative folder is one below the workspace, wherever the command is called.
     let runs = workspace::root().join(&experiment.run.folder);
     let folder = RunFolder::create(&runs, &resolved.name)?;

@@ -29,7 +29,7 @@ pub(crate) fn compile<B: Backend>(
         match compiler.instruction(operation) {
             Some(instruction) => instructions.push(instruction),
             None => {
-                let name = name(operation);
+                let name = operation_name(operation);
                 if !missing.contains(&name) {
                     missing.push(name);
                 }
@@ -261,7 +261,7 @@ fn slot(tensor: &TensorIr) -> usize {
 }
 
 /// The name of an operation as burn-ir writes it, such as `Module::ConvTranspose2d`.
-fn name(operation: &OperationIr) -> String {
+pub fn operation_name(operation: &OperationIr) -> String {
     let text = format!("{operation:?}");
     let words: Vec<&str> = text
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))

@@ -4,16 +4,21 @@
 //! loss on the device until [`Session::losses`] asks for it, so a device that works asynchronously is never
 //! waited for. The engine knows nothing of plugins or of the host.
 
+mod check;
 mod compile;
 mod error;
 mod frame;
 mod link;
 mod optimizer;
+mod running;
 mod session;
 
+pub use check::{check_import, check_inputs, check_parameters, find_loss, find_output};
+pub use compile::operation_name;
 pub use error::EngineError;
 pub use link::{Linked, link};
-pub use session::{Kind, Session};
+pub use running::Running;
+pub use session::{Kind, STATISTICS_MOMENTUM, Session};
 
 use burn_backend::Backend;
 use expanse_program::Program;

@@ -12,6 +12,7 @@ use expanse_program::{
 
 use crate::{
     EngineError,
+    check::{check_import, check_parameters, find_input, find_loss, find_output},
     compile::{Instruction, compile},
     frame::{BatchStatistics, Frame, Operand, Value},
     link::{Linked, link},
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Share of the batch in the running statistics of batch norm, as in PyTorch.
-const STATISTICS_MOMENTUM: f64 = 0.1;
+pub const STATISTICS_MOMENTUM: f64 = 0.1;
 
 /// Which tensors an import or export is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,18 +74,9 @@ impl<B: Backend> Session<B> {
         let missing = |operations| EngineError::Missing { program: linked.source.clone(), operations };
         let training = compile(&linked, &self.device).map_err(missing)?;
         let evaluation = compile(&linked, &self.device).map_err(missing)?;
-        for parameter in &linked.parameters {
-            if let Some(known) = self.parameters.get(&parameter.name)
-                && known.shape != parameter.shape
-            {
-                return Err(EngineError::ParameterShape {
-                    name: parameter.name.clone(),
-                    program: linked.source.clone(),
-                    now: parameter.shape.clone(),
-                    before: known.shape.clone(),
-                });
-            }
-        }
+        check_parameters(&linked.source, &linked.parameters, |name| {
+            self.parameters.get(name).map(|slot| slot.shape.as_slice())
+        })?;
         for parameter in &linked.parameters {
             self.parameters.entry(parameter.name.clone()).or_insert_with(|| Slot {
                 shape: parameter.shape.clone(),
@@ -100,19 +92,8 @@ impl<B: Backend> Session<B> {
     /// Sets the named tensors; those not named stay. All are checked before any is set.
     pub fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
         let tensors = tensors_from_bytes(bytes)?;
-        for tensor in &tensors {
-            let slot = self.parameters.get(&tensor.name).ok_or_else(|| EngineError::Unexpected {
-                name: tensor.name.clone(),
-                expected: self.parameters.keys().cloned().collect(),
-            })?;
-            if slot.shape != tensor.shape {
-                return Err(EngineError::ImportShape {
-                    name: tensor.name.clone(),
-                    found: tensor.shape.clone(),
-                    expected: slot.shape.clone(),
-                });
-            }
-        }
+        let known = self.parameters.iter().map(|(name, slot)| (name.as_str(), slot.shape.as_slice()));
+        check_import(&tensors, &known.collect())?;
         for tensor in tensors {
             let value = B::float_from_data(BurnData::new(tensor.values, tensor.shape), &self.device);
             if let Some(slot) = self.parameters.get_mut(&tensor.name) {
@@ -182,17 +163,7 @@ impl<B: Backend> Session<B> {
             instruction(&mut frame);
         }
         for (name, values) in outputs {
-            let port = loaded.linked.outputs.iter().find(|port| port.name == *name);
-            let size = port.map(|port| port.shape.iter().product::<usize>());
-            let (Some(port), true) = (port, size == Some(values.len())) else {
-                let given = loaded.linked.outputs.iter().map(|p| format!("`{}` of {:?}", p.name, p.shape));
-                return Err(EngineError::Output {
-                    program: loaded.linked.source.clone(),
-                    name: (*name).into(),
-                    found: values.len(),
-                    expected: given.collect::<Vec<_>>().join(", "),
-                });
-            };
+            let port = find_output(&loaded.linked.source, &loaded.linked.outputs, name, values.len())?;
             let tensor = frame.float(Operand { slot: port.tensor as usize, last: false });
             values.copy_from_slice(&download::<B>(name, tensor)?.values);
         }
@@ -215,9 +186,7 @@ impl<B: Backend> Session<B> {
 
     fn backward(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<Backward<B>, EngineError> {
         let Loaded { linked, training, .. } = self.loaded(program)?;
-        let loss = linked.outputs.iter().find(|port| port.name == "loss");
-        let loss = loss.filter(|port| port.shape.iter().product::<usize>() == 1);
-        let loss = loss.ok_or_else(|| EngineError::NoLoss { program: linked.source.clone() })?;
+        let loss = find_loss(&linked.source, &linked.outputs)?;
 
         let mut frame = Frame::<Autodiff<B>>::new(linked.slots, true);
         let mut tracked = Vec::new();
@@ -285,25 +254,8 @@ impl<B: Backend> Session<B> {
         inputs: &[TensorView<'_>],
         mut set: impl FnMut(usize, Value<B>),
     ) -> Result<(), EngineError> {
-        let program = || linked.source.clone();
         for port in &linked.inputs {
-            let input = inputs.iter().find(|input| input.name == port.name);
-            let input = input
-                .ok_or_else(|| EngineError::MissingInput { program: program(), name: port.name.clone() })?;
-            let size: usize = input.shape.iter().product();
-            if input.shape != port.shape || input.data.dtype() != port.dtype || input.data.len() != size {
-                return Err(EngineError::Input {
-                    program: program(),
-                    name: port.name.clone(),
-                    found: format!(
-                        "{:?} of {:?}, {} values",
-                        input.data.dtype(),
-                        input.shape,
-                        input.data.len()
-                    ),
-                    expected: format!("{:?} of {:?}", port.dtype, port.shape),
-                });
-            }
+            let input = find_input(&linked.source, port, inputs)?;
             set(port.tensor as usize, self.upload(input.data, &port.shape));
         }
         for parameter in &linked.parameters {

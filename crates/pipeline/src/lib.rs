@@ -26,6 +26,6 @@ pub use learning_rate::learning_rate;
 pub use observer::{Event, Observer, Silent};
 pub use prepare::{Prepared, find, prepare};
 pub use record::{Provenance, save};
-pub use run::{Components, Identity, Outcome, run};
+pub use run::{Components, Identity, Outcome, missing_operations, run};
 pub use runs::{Damage, Kept, runs, verify};
 pub use store::RunFolder;

@@ -84,21 +84,7 @@ pub fn run(
     let wanted = augment::wanted(experiment, &data.counts)?;
     let mut clock = Clock { seconds: BTreeMap::new(), observer };
 
-    let shape = data.train.shape;
-    let mut parts = Parts {
-        backbone: &*components.backbone,
-        head: &*components.head,
-        loss: &*components.loss,
-        image: [shape.channels, shape.height, shape.width],
-        features: 0,
-        class_counts: data.counts.as_slice(),
-    };
-    let backbone = parts.backbone.record(&parts.backbone_request(1))?;
-    let embedding = backbone.header.output("embedding").and_then(|port| port.shape.get(1));
-    parts.features = *embedding.ok_or_else(|| PipelineError::NoPort {
-        program: backbone.header.source.clone(),
-        port: "embedding",
-    })?;
+    let parts = parts(data, components)?;
     let parameters = rehearsal::model(&parts, backend, &experiment.backend.plugin)?;
     rehearsal::sampler(&*components.sampler, data.counts.as_slice(), &wanted, seed)?;
     let device = backend.device()?;
@@ -165,6 +151,39 @@ pub fn run(
         test: (test, data.test.labels().to_vec()),
         synthetic,
     })
+}
+
+/// The operations of the model that the backend of the components lacks, each once; empty if it can run it.
+pub fn missing_operations(data: &Prepared, components: &Components) -> Result<Vec<String>, PipelineError> {
+    let mut missing = Vec::new();
+    for program in parts(data, components)?.sample_programs()? {
+        for operation in components.backend.missing_operations(&program)? {
+            if !missing.contains(&operation) {
+                missing.push(operation);
+            }
+        }
+    }
+    Ok(missing)
+}
+
+/// The parts of the model, with the length of its embeddings.
+fn parts<'a>(data: &'a Prepared, components: &'a Components) -> Result<Parts<'a>, PipelineError> {
+    let shape = data.train.shape;
+    let mut parts = Parts {
+        backbone: &*components.backbone,
+        head: &*components.head,
+        loss: &*components.loss,
+        image: [shape.channels, shape.height, shape.width],
+        features: 0,
+        class_counts: data.counts.as_slice(),
+    };
+    let backbone = parts.backbone.record(&parts.backbone_request(1))?;
+    let embedding = backbone.header.output("embedding").and_then(|port| port.shape.get(1));
+    parts.features = *embedding.ok_or_else(|| PipelineError::NoPort {
+        program: backbone.header.source.clone(),
+        port: "embedding",
+    })?;
+    Ok(parts)
 }
 
 fn phase1(

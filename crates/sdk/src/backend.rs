@@ -6,7 +6,7 @@ use expanse_abi::{
         std_types::{RSlice, RSliceMut, RStr, RString, RVec},
     },
 };
-use expanse_engine::{Kind, Session, missing_operations};
+use expanse_engine::{Kind, Running, Session, missing_operations};
 use expanse_program::{DIALECT, Optimizer, Program};
 use serde::Serialize;
 
@@ -33,6 +33,49 @@ pub struct Device<B: burn_backend::Backend> {
     pub name: String,
 }
 
+/// A device that runs programs in its own way. A burn backend implements [`Backend`] and is one thereby.
+pub trait Runtime: Plugin {
+    /// What runs programs.
+    type Session: Running + 'static;
+
+    /// What users know the device as, or why it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if the machine has no such device: what is missing, and what to do.
+    fn name(&self, host: &Host) -> Result<String, Error>;
+
+    /// The operations of a program that it lacks, each once, in order; empty if it can run it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Input`] if the program cannot be decoded.
+    fn missing_operations(&self, program: &Program, host: &Host) -> Result<Vec<String>, Error>;
+
+    /// A session without programs.
+    ///
+    /// # Errors
+    ///
+    /// If the device cannot be opened.
+    fn open_session(&self, optimizer: Optimizer, host: &Host) -> Result<Self::Session, Error>;
+}
+
+impl<P: Backend> Runtime for P {
+    type Session = Session<P::Burn>;
+
+    fn name(&self, host: &Host) -> Result<String, Error> {
+        Ok(self.device(host)?.name)
+    }
+
+    fn missing_operations(&self, program: &Program, host: &Host) -> Result<Vec<String>, Error> {
+        missing_operations::<P::Burn>(program, &self.device(host)?.burn).map_err(Error::input)
+    }
+
+    fn open_session(&self, optimizer: Optimizer, host: &Host) -> Result<Self::Session, Error> {
+        Ok(Session::new(self.device(host)?.burn, optimizer))
+    }
+}
+
 #[derive(Serialize)]
 struct Description<'a> {
     name: &'a str,
@@ -41,11 +84,11 @@ struct Description<'a> {
 
 struct Object<P>(Guarded<P>);
 
-impl<P: Backend> BackendObject for Object<P> {
+impl<P: Runtime> BackendObject for Object<P> {
     fn device(&self) -> Fallible<RString> {
         self.0.call(|backend| {
             let host = Host::new();
-            let name = backend.device(&host)?.name;
+            let name = backend.name(&host)?;
             let description = Description { name: &name, threads: host.threads() };
             Ok(serde_json::to_string(&description).map_err(Error::internal)?.into())
         })
@@ -54,8 +97,7 @@ impl<P: Backend> BackendObject for Object<P> {
     fn missing_operations(&self, program: RSlice<'_, u8>) -> Fallible<RString> {
         self.0.call(|backend| {
             let program = Program::from_bytes(program.as_slice()).map_err(Error::input)?;
-            let device = backend.device(&Host::new())?;
-            let missing = missing_operations::<P::Burn>(&program, &device.burn).map_err(Error::input)?;
+            let missing = backend.missing_operations(&program, &Host::new())?;
             Ok(serde_json::to_string(&missing).map_err(Error::internal)?.into())
         })
     }
@@ -64,16 +106,15 @@ impl<P: Backend> BackendObject for Object<P> {
         self.0.call(|backend| {
             let optimizer: Optimizer = serde_json::from_str(&optimizer)
                 .map_err(|e| Error::input(format!("the optimiser cannot be read: {e}")))?;
-            let device = backend.device(&Host::new())?;
-            let session = OpenSession(Guarded::new(Session::<P::Burn>::new(device.burn, optimizer)));
+            let session = OpenSession(Guarded::new(backend.open_session(optimizer, &Host::new())?));
             Ok(SessionObject_TO::from_value(session, TD_Opaque))
         })
     }
 }
 
-struct OpenSession<B: burn_backend::Backend>(Guarded<Session<B>>);
+struct OpenSession<S>(Guarded<S>);
 
-impl<B: burn_backend::Backend> SessionObject for OpenSession<B> {
+impl<S: Running> SessionObject for OpenSession<S> {
     fn load(&mut self, programs: RSlice<'_, RSlice<'_, u8>>) -> Fallible<usize> {
         self.0.call_mut(|session| {
             let programs: Result<Vec<_>, _> =
@@ -138,7 +179,7 @@ fn which(kind: u8) -> Result<Kind, Error> {
 
 impl Member<BackendBox> {
     /// A backend of a library.
-    pub fn backend<P: Backend>() -> Self {
+    pub fn backend<P: Runtime>() -> Self {
         Self::new::<P>(|json| {
             crate::export::instance::<P, BackendBox>(json, |backend| {
                 BackendObject_TO::from_value(Object(Guarded::new(backend)), TD_Opaque)

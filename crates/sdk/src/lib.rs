@@ -81,11 +81,13 @@ pub use plugin::Plugin;
 pub use sampler::Sampler;
 
 #[cfg(feature = "engine")]
-pub use backend::{Backend, Device};
+pub use backend::{Backend, Device, Runtime};
 #[cfg(feature = "record")]
 pub use burn;
 #[cfg(feature = "record")]
 pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest};
+#[cfg(feature = "engine")]
+pub use expanse_program::{Optimizer, Program};
 #[cfg(feature = "record")]
 pub use record::{Backbone, Head, Loss, Recording, record};
 

@@ -8,16 +8,18 @@ use cargo_metadata::DependencyKind;
 const LAYERS: [(&str, &[&str]); 4] = [
     ("vocabulary", &["abi", "domain"]),
     ("maths", &["imbalance", "metrics", "neighbors", "sampling", "sampling-learned"]),
-    ("mechanism", &["config", "conformance", "data", "engine", "host", "program", "report", "sdk"]),
+    ("mechanism", &["config", "conformance", "cpu", "data", "engine", "host", "program", "report", "sdk"]),
     ("composition", &["pipeline"]),
 ];
 
 /// Which crate may use which other one of its own layer.
-const WITHIN: [(&str, &str); 10] = [
+const WITHIN: [(&str, &str); 12] = [
     ("sampling", "neighbors"),
     ("sampling-learned", "sampling"),
     ("conformance", "host"),
     ("conformance", "program"),
+    ("cpu", "engine"),
+    ("cpu", "program"),
     ("engine", "program"),
     ("host", "program"),
     ("sdk", "conformance"),
@@ -26,9 +28,9 @@ const WITHIN: [(&str, &str); 10] = [
     ("sdk", "program"),
 ];
 
-/// All that a plugin may use of the workspace; a backend gets the engine through the sdk.
-const FOR_PLUGINS: [&str; 7] =
-    ["sdk", "domain", "imbalance", "metrics", "neighbors", "sampling", "sampling-learned"];
+/// All that a plugin may use of the workspace; a burn backend gets the engine through the sdk.
+const FOR_PLUGINS: [&str; 8] =
+    ["sdk", "cpu", "domain", "imbalance", "metrics", "neighbors", "sampling", "sampling-learned"];
 
 /// Where the tables above stand, for messages.
 const HERE: &str = "xtask/src/tidy/layers.rs";

@@ -99,6 +99,8 @@ struct Counting {
     steps: Arc<AtomicUsize>,
     broken_embeddings: bool,
     broken_loss: bool,
+    /// The part that it cannot run.
+    lacks: Option<&'static str>,
 }
 
 impl Backend for Counting {
@@ -106,8 +108,9 @@ impl Backend for Counting {
         Ok(Device { name: "counting".into(), threads: 1 })
     }
 
-    fn missing_operations(&self, _: &Program) -> Result<Vec<String>, HostError> {
-        Ok(vec![])
+    fn missing_operations(&self, program: &Program) -> Result<Vec<String>, HostError> {
+        let lacks = self.lacks.filter(|source| program.header.source.contains(source));
+        Ok(lacks.map(|source| vec!["Float::Erf".into(), format!("of {source}")]).unwrap_or_default())
     }
 
     fn open_session(&self, _: Optimizer) -> Result<Box<dyn Session>, HostError> {
@@ -280,4 +283,14 @@ fn parts_that_do_not_fit_are_refused_before_the_first_step() {
     let error = run(&experiment(), &data(), &components, None, &Silent).unwrap_err().to_string();
     assert!(error.contains("both hold a parameter named `backbone`"), "{error}");
     assert_eq!(backend.steps.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_the_backend_lacks_is_known_before_a_run() {
+    let lacking = Counting { lacks: Some("part"), ..Counting::default() };
+    let missing = missing_operations(&data(), &components(lacking.clone())).unwrap();
+    assert_eq!(missing, ["Float::Erf", "of part"]);
+    assert_eq!(missing_operations(&data(), &components(Counting::default())).unwrap(), [""; 0]);
+    let error = run(&experiment(), &data(), &components(lacking), None, &Silent).unwrap_err().to_string();
+    assert!(error.contains("lacks Float::Erf, of part; choose another backend"), "{error}");
 }

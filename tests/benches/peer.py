@@ -1,0 +1,103 @@
+"""The model of `backend.rs` in PyTorch: one command a line on stdin, seconds on stdout.
+
+Run by `cargo xtask bench backend --python PYTHON`.
+"""
+
+import json
+import resource
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, channels, to, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, to, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(to)
+        self.conv2 = nn.Conv2d(to, to, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(to)
+        self.stride, self.added = stride, to - channels
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.stride == 2:
+            before = self.added // 2
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, before, self.added - before))
+        return F.relu(y + x)
+
+
+class ResNet(nn.Module):
+    def __init__(self, depth, channels, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        blocks, channels = [], 16
+        for to in (16, 32, 64):
+            for index in range((depth - 2) // 6):
+                blocks.append(Block(channels, to, 2 if index == 0 and to > 16 else 1))
+                channels = to
+        self.blocks = nn.Sequential(*blocks)
+        self.linear = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = self.blocks(F.relu(self.bn1(self.conv1(x))))
+        return self.linear(x.mean(dim=(2, 3)))
+
+
+def main():
+    config = json.loads(sys.argv[1])
+    torch.manual_seed(0)
+    torch.set_num_threads(config["threads"])
+    batch, image = config["batch"], config["image"]
+    model = ResNet(config["depth"], image[0], 10)
+    images = torch.rand(batch, *image) * 2 - 1
+    targets = torch.randint(0, 10, (batch,))
+    if config["layout"] == "channels_last":
+        model = model.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    sgd = dict(lr=0.01, momentum=0.9, weight_decay=2e-4)
+    optimizer = torch.optim.SGD(model.parameters(), **sgd)
+
+    def step():
+        model.train()
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images), targets).backward()
+        optimizer.step()
+
+    def forward():
+        model.eval()
+        with torch.inference_mode():
+            model(images)
+
+    rows = torch.rand(config["rows"], 64) * 2 - 1
+    labels = torch.randint(0, 10, (config["rows"],))
+
+    def head():
+        linear = nn.Linear(64, 10)
+        optimizer = torch.optim.SGD(linear.parameters(), **sgd)
+        for _ in range(10):
+            for start in range(0, config["rows"], batch):
+                optimizer.zero_grad(set_to_none=True)
+                logits = linear(rows[start : start + batch])
+                F.cross_entropy(logits, labels[start : start + batch]).backward()
+                optimizer.step()
+
+    work = {"step": step, "forward": forward, "head": head}
+    for line in sys.stdin:
+        command = line.strip()
+        if command == "memory":
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+        elif command == "version":
+            print(torch.__version__, flush=True)
+        else:
+            began = time.perf_counter()
+            work[command]()
+            print(time.perf_counter() - began, flush=True)
+
+
+if __name__ == "__main__":
+    main()
