@@ -112,8 +112,10 @@ fn a_run_gives_its_document_and_leaves_a_whole_folder() {
     assert!(String::from_utf8(read(&folder, "config.toml")).unwrap().contains("plugin = \"eos\""));
     let events = String::from_utf8(read(&folder, "events.jsonl")).unwrap();
     assert_eq!(events.lines().filter(|line| line.contains("\"epoch\":")).count(), 4);
-    let names: Vec<_> = fs::read_dir(runs.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["fashion-mnist-lt"]);
+    let mut names: Vec<_> =
+        fs::read_dir(runs.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [".lock", "fashion-mnist-lt"]);
 }
 
 #[test]

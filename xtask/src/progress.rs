@@ -92,6 +92,16 @@ impl Observer for Progress {
                 self.last_line.take();
                 self.begin(phase, *steps);
             }
+            Event::Earlier { epochs } => {
+                self.events.borrow_mut().extend(epochs.iter().map(ToString::to_string));
+            }
+            Event::Resumes { phase, epoch, steps } => {
+                let bar = self.bar.borrow();
+                bar.set_position(*steps);
+                bar.reset_eta();
+                drop(bar);
+                self.line(&format!("{phase}: goes on in epoch {epoch}, where an earlier run was stopped"));
+            }
             Event::Step => self.bar.borrow().inc(1),
             Event::Epoch { phase, epoch, epochs, loss, samples_per_second, validation_bac, .. } => {
                 let bac = validation_bac.map(|bac| format!(", validation BAC {bac:.4}")).unwrap_or_default();

@@ -163,6 +163,8 @@ pub struct Run {
     pub folder: String,
     /// Whether a phase is taken from an earlier run that agrees in all it depends on.
     pub cache: bool,
+    /// Seconds after which phase 1 is kept again; 0 keeps it after each step.
+    pub checkpoint_seconds: u64,
 }
 
 /// How many images of each class are kept.

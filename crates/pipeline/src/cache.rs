@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{Components, PipelineError, Prepared, observer::Event, store::write_whole};
 
 /// To be raised when phase 1 computes something else from the same dependencies.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What phase 1 leaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,19 +22,36 @@ pub(crate) struct Trained {
     pub parameters: Vec<u8>,
     /// Wall-clock seconds that training took.
     pub seconds: f64,
+    /// The events of its epochs.
+    pub history: Vec<Value>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Note {
     seconds: f64,
+    history: Vec<Value>,
     sha256: String,
     depends_on: Value,
 }
 
-/// Everything that the result of phase 1 depends on.
-pub(crate) fn depends_on(experiment: &Experiment, data: &Prepared, components: &Components) -> Value {
+/// What a result is kept under.
+pub(crate) struct Key {
+    /// Everything that the result depends on.
+    pub depends_on: Value,
+    /// Of that, as JSON.
+    pub sha256: String,
+}
+
+impl Key {
+    pub fn new(depends_on: Value) -> Self {
+        Self { sha256: sha256(depends_on.to_string().as_bytes()), depends_on }
+    }
+}
+
+/// What the result of phase 1 is kept under.
+pub(crate) fn key(experiment: &Experiment, data: &Prepared, components: &Components) -> Key {
     let identity = |stage: &str| components.identities.get(stage);
-    json!({
+    Key::new(json!({
         "format": FORMAT,
         "expanse": env!("CARGO_PKG_VERSION"),
         "seed": experiment.seed,
@@ -48,25 +65,26 @@ pub(crate) fn depends_on(experiment: &Experiment, data: &Prepared, components: &
         "loss": identity("loss"),
         "backend": identity("backend"),
         "machine": std::env::consts::ARCH,
-    })
+    }))
 }
 
 /// The result kept for these dependencies, if it is there and whole.
-pub(crate) fn find(folder: &Path, depends_on: &Value) -> Option<Trained> {
-    let (parameters, note) = files(folder, depends_on);
+pub(crate) fn find(folder: &Path, key: &Key) -> Option<Trained> {
+    let (parameters, note) = files(folder, key);
     let note: Note = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
     let parameters = fs::read(parameters).ok()?;
-    let whole = note.depends_on == *depends_on && note.sha256 == sha256(&parameters);
-    whole.then_some(Trained { parameters, seconds: note.seconds })
+    let whole = note.depends_on == key.depends_on && note.sha256 == sha256(&parameters);
+    whole.then_some(Trained { parameters, seconds: note.seconds, history: note.history })
 }
 
 /// Keeps a result. That it cannot be kept is a note and no error: the run itself goes on.
-pub(crate) fn keep(folder: &Path, depends_on: &Value, trained: &Trained) -> Option<Event> {
-    let (parameters, note) = files(folder, depends_on);
+pub(crate) fn keep(folder: &Path, key: &Key, trained: &Trained) -> Option<Event> {
+    let (parameters, note) = files(folder, key);
     let content = Note {
         seconds: trained.seconds,
+        history: trained.history.clone(),
         sha256: sha256(&trained.parameters),
-        depends_on: depends_on.clone(),
+        depends_on: key.depends_on.clone(),
     };
     let kept = || -> Result<(), PipelineError> {
         fs::create_dir_all(folder).map_err(|source| PipelineError::Store {
@@ -80,7 +98,7 @@ pub(crate) fn keep(folder: &Path, depends_on: &Value, trained: &Trained) -> Opti
     kept().err().map(|error| Event::Note { message: format!("phase 1 is not kept for later runs: {error}") })
 }
 
-fn files(folder: &Path, depends_on: &Value) -> (PathBuf, PathBuf) {
-    let key = sha256(depends_on.to_string().as_bytes());
-    (folder.join(format!("{key}.safetensors")), folder.join(format!("{key}.json")))
+fn files(folder: &Path, key: &Key) -> (PathBuf, PathBuf) {
+    let name = &key.sha256;
+    (folder.join(format!("{name}.safetensors")), folder.join(format!("{name}.json")))
 }

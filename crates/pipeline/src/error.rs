@@ -143,6 +143,14 @@ pub enum PipelineError {
     /// What the sampler has made cannot be looked at.
     #[error("the synthetic rows cannot be audited: {0}")]
     Audit(#[source] SamplingError),
+    /// The user asked to stop, and training can go on.
+    #[error("stopped at your request in epoch {epoch} of {epochs}; the same command goes on from there")]
+    Stopped {
+        /// The epoch, from 1.
+        epoch: u64,
+        /// Epochs in all.
+        epochs: u64,
+    },
     /// The user asked to stop.
     #[error("stopped at your request; this run has left no folder")]
     Cancelled,
@@ -151,6 +159,6 @@ pub enum PipelineError {
 impl PipelineError {
     /// Whether the user has asked to stop.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled | Self::Host(HostError::Cancelled))
+        matches!(self, Self::Cancelled | Self::Stopped { .. } | Self::Host(HostError::Cancelled))
     }
 }

@@ -16,7 +16,9 @@ mod record;
 mod rehearsal;
 mod run;
 mod runs;
+mod standing;
 mod store;
+mod train;
 
 pub use augment::{Augmented, augment};
 pub use error::PipelineError;

@@ -100,6 +100,15 @@ impl<'a> Model<'a> {
         Ok(self.session.import(TensorKind::Parameters, parameters)?)
     }
 
+    /// Sets the state of the optimiser; the parameters are set before.
+    pub fn import_optimizer(&mut self, state: &[u8]) -> Result<(), PipelineError> {
+        Ok(self.session.import(TensorKind::Optimizer, state)?)
+    }
+
+    pub fn optimizer(&self) -> Result<Vec<u8>, PipelineError> {
+        Ok(self.session.export(TensorKind::Optimizer)?)
+    }
+
     /// Sets the head's parameters alone.
     pub fn import_head(&mut self, parameters: &[u8], batch: usize) -> Result<(), PipelineError> {
         self.program(Role::TrainHead, batch)?;

@@ -1,4 +1,5 @@
 use serde::Serialize;
+use serde_json::Value;
 
 /// What happens in a run; each becomes a line of `events.jsonl`, but for steps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -10,6 +11,21 @@ pub enum Event {
         phase: &'static str,
         /// Steps that it takes.
         steps: u64,
+    },
+    /// A phase goes on where an earlier run has stopped.
+    Resumes {
+        /// The phase.
+        phase: &'static str,
+        /// The epoch that was begun, from 1.
+        epoch: u64,
+        /// Steps of the phase that are done.
+        steps: u64,
+    },
+    /// What an earlier run has told of epochs that are not trained again.
+    #[serde(skip)]
+    Earlier {
+        /// Its events.
+        epochs: Vec<Value>,
     },
     /// A step of the phase is done.
     #[serde(skip)]

@@ -1,17 +1,17 @@
-//! The phases that train: 1, end to end on images, and 3, the head alone on balanced embeddings.
+//! Phase 3, the head alone on balanced embeddings, and what it shares with phase 1.
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use expanse_config::{Experiment, HeadInit, Schedule, Selection};
-use expanse_data::{Augmentation, Prefetch, epoch_order};
+use expanse_config::{Experiment, HeadInit, Schedule};
+use expanse_data::epoch_order;
 use expanse_domain::{ClassCounts, Matrix, Provenance, Seed};
 use expanse_host::{Backend, Head, Recorder, cancelled};
 use expanse_imbalance::{ClassWeighting, DEFAULT_BETA};
 use expanse_program::{Optimizer, tensors_from_bytes, tensors_to_bytes};
 
 use crate::{
-    Event, Observer, PipelineError, Prepared, learning_rate,
-    model::{Model, Parts, score},
+    Event, Observer, PipelineError, learning_rate,
+    model::{Model, Parts},
 };
 
 /// What phase 3 trains on.
@@ -37,72 +37,6 @@ impl Balanced {
             _ => self.labels[row],
         }
     }
-}
-
-/// Phase 1: trains backbone and head end to end; answers all parameters as safetensors.
-pub(crate) fn train(
-    experiment: &Experiment,
-    parts: Parts<'_>,
-    data: &Prepared,
-    backend: &dyn Backend,
-    observer: &dyn Observer,
-) -> Result<Vec<u8>, PipelineError> {
-    const PHASE: &str = "train";
-    let config = &experiment.train;
-    let schedule = &config.schedule;
-    let seed = Seed(experiment.seed);
-    let weights = class_weights(schedule, &data.counts)?;
-    let augmentation =
-        Augmentation { crop_padding: experiment.data.crop_padding, flip: experiment.data.flip };
-    let batch_size = batch_size(schedule, data.train.len());
-
-    let mut model = Model::new(parts, backend, optimizer(schedule))?;
-    model.import_model(
-        &parts.backbone.initialize(&parts.backbone_request(1), seed.derive("backbone", &[]))?,
-    )?;
-    model.import_model(&parts.head.initialize(&parts.head_request(1), seed.derive("head", &[]))?)?;
-    let steps = data.train.len().div_ceil(batch_size.get()) as u64;
-    observer.event(&Event::PhaseBegins { phase: PHASE, steps: steps * schedule.epochs });
-    let mut best: Option<(f64, Vec<u8>)> = None;
-    for epoch in 1..=schedule.epochs {
-        let began = Instant::now();
-        let rate = learning_rate(schedule, epoch);
-        let order = epoch_order(data.train.len(), seed.derive(PHASE, &[]), epoch);
-        let batches = Prefetch::new(
-            data.train.clone(),
-            order,
-            batch_size,
-            data.normalization.clone(),
-            Some((augmentation, seed, epoch)),
-        );
-        for batch in batches.map_err(PipelineError::Thread)? {
-            check_cancelled()?;
-            model.step_images(&batch.images, &batch.labels, &weights, rate)?;
-            observer.event(&Event::Step);
-        }
-        let loss = mean_loss(&mut model, PHASE, epoch, schedule)?;
-        let samples_per_second = data.train.len() as f64 / began.elapsed().as_secs_f64();
-        let validation_bac = if config.selection == Selection::Validation {
-            let (_, logits) = model.predict(&data.validation, &data.normalization, check_cancelled)?;
-            let bac = score(&logits, data.validation.labels(), &data.counts)?.bac;
-            if best.as_ref().is_none_or(|(highest, _)| bac > *highest) {
-                best = Some((bac, model.parameters()?));
-            }
-            Some(bac)
-        } else {
-            None
-        };
-        observer.event(&Event::Epoch {
-            phase: PHASE,
-            epoch,
-            epochs: schedule.epochs,
-            loss,
-            learning_rate: rate,
-            samples_per_second,
-            validation_bac,
-        });
-    }
-    best.map_or_else(|| model.parameters(), |(_, parameters)| Ok(parameters))
 }
 
 /// Phase 3: trains a head alone on the balanced embeddings; answers its parameters as safetensors.
@@ -144,7 +78,7 @@ pub(crate) fn finetune(
             model.step_embeddings(&embeddings, &targets, &weights, rate)?;
             observer.event(&Event::Step);
         }
-        let loss = mean_loss(&mut model, PHASE, epoch, schedule)?;
+        let loss = mean_loss(&model.losses()?, PHASE, epoch, schedule)?;
         observer.event(&Event::Epoch {
             phase: PHASE,
             epoch,
@@ -186,11 +120,11 @@ pub(crate) fn optimizer(schedule: &Schedule) -> Optimizer {
 }
 
 /// The configured size, or all samples if they are fewer.
-fn batch_size(schedule: &Schedule, samples: usize) -> NonZeroUsize {
+pub(crate) fn batch_size(schedule: &Schedule, samples: usize) -> NonZeroUsize {
     NonZeroUsize::new(schedule.batch_size.min(samples)).unwrap_or(NonZeroUsize::MIN)
 }
 
-fn class_weights(schedule: &Schedule, counts: &ClassCounts) -> Result<Vec<f32>, PipelineError> {
+pub(crate) fn class_weights(schedule: &Schedule, counts: &ClassCounts) -> Result<Vec<f32>, PipelineError> {
     let weighting = match schedule.class_weighting {
         expanse_config::ClassWeighting::None => ClassWeighting::None,
         expanse_config::ClassWeighting::Inverse => ClassWeighting::Inverse,
@@ -201,14 +135,13 @@ fn class_weights(schedule: &Schedule, counts: &ClassCounts) -> Result<Vec<f32>, 
     Ok(weighting.weights(counts)?.into_iter().map(|weight| weight as f32).collect())
 }
 
-/// The mean of an epoch's losses, which are read here for the first time; an error if it is not a number.
-fn mean_loss(
-    model: &mut Model<'_>,
+/// The mean of an epoch's losses; an error if one is not a number.
+pub(crate) fn mean_loss(
+    losses: &[f32],
     phase: &'static str,
     epoch: u64,
     schedule: &Schedule,
 ) -> Result<f64, PipelineError> {
-    let losses = model.losses()?;
     if let Some(&loss) = losses.iter().find(|loss| !loss.is_finite()) {
         return Err(PipelineError::Diverged { phase, epoch, loss, learning_rate: schedule.learning_rate });
     }

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use expanse_config::Experiment;
 use expanse_domain::{Matrix, Seed};
@@ -8,11 +12,12 @@ use expanse_report::{GapReport, Metrics};
 use serde::Serialize;
 
 use crate::{
-    Augmented, Event, Observer, PipelineError, Prepared, augment,
-    cache::{self, Trained},
+    Augmented, Event, Observer, PipelineError, Prepared, augment, cache,
     model::{Model, Parts, check_finite, score},
     phases::{self, Balanced, check_cancelled},
     rehearsal,
+    standing::Keeper,
+    train::train,
 };
 
 /// The components of a run, with what they are.
@@ -190,17 +195,26 @@ fn phase1(
     clock: &mut Clock<'_>,
 ) -> Result<Vec<u8>, PipelineError> {
     let observer = clock.observer;
-    let train = || phases::train(experiment, parts, data, &*components.backend, observer);
-    let Some(folder) = folder else { return clock.phase("train", train) };
-    let depends_on = cache::depends_on(experiment, data, components);
-    if let Some(Trained { parameters, seconds }) = cache::find(folder, &depends_on) {
-        clock.end("train", seconds, true);
-        return Ok(parameters);
+    let train = |keeper| train(experiment, parts, data, &*components.backend, keeper, observer);
+    let Some(folder) = folder else {
+        let trained = train(None)?;
+        clock.end("train", trained.seconds, false);
+        return Ok(trained.parameters);
+    };
+    let key = cache::key(experiment, data, components);
+    let kept = cache::find(folder, &key);
+    let cached = kept.is_some();
+    let keeper = || Keeper::new(folder, &key, Duration::from_secs(experiment.run.checkpoint_seconds));
+    let trained = kept.map_or_else(|| train(Some(keeper())), Ok)?;
+    if cached {
+        observer.event(&Event::Earlier { epochs: trained.history.clone() });
     }
-    let parameters = clock.phase("train", train)?;
-    let trained = Trained { parameters, seconds: clock.seconds["train"] };
-    if let Some(event) = cache::keep(folder, &depends_on, &trained) {
-        observer.event(&event);
+    clock.end("train", trained.seconds, cached);
+    if !cached {
+        match cache::keep(folder, &key, &trained) {
+            Some(event) => observer.event(&event),
+            None => keeper().remove(),
+        }
     }
     Ok(trained.parameters)
 }
