@@ -31,6 +31,9 @@ const SMALL: [&str; 11] = [
     "run.checkpoint_seconds=0",
 ];
 
+/// Phase 1 for seconds, so that it can be met in the middle.
+const LONG: &str = "train.epochs=300";
+
 /// How often the driver is killed.
 const KILLS: usize = 50;
 
@@ -69,7 +72,14 @@ fn result(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         })
     };
     let epochs: Vec<_> = events.lines().filter_map(epoch).collect();
-    assert_eq!(epochs.len(), 6 + 60, "an epoch is missing or told twice");
+    let told: Vec<_> = epochs.iter().filter(|epoch| epoch.contains("\"train\"")).collect();
+    let config = String::from_utf8(read("config.toml")).unwrap();
+    let configured = config.split_once("[train]").unwrap().1.lines().find(|line| line.starts_with("epochs"));
+    assert_eq!(
+        configured,
+        Some(format!("epochs = {}", told.len()).as_str()),
+        "an epoch is missing or told twice"
+    );
     files.insert("epochs".into(), epochs.join("\n").into_bytes());
     files
 }
@@ -140,19 +150,19 @@ fn a_run_that_is_killed_fifty_times_ends_with_the_bytes_of_one_that_never_was() 
 #[test]
 fn an_interrupted_run_says_how_to_go_on_and_does() {
     let whole = tempfile::tempdir().unwrap();
-    end(start(whole.path(), &[]));
+    end(start(whole.path(), &[LONG]));
     let reference = result(&whole.path().join("fashion-mnist-lt/0001"));
 
     let runs = tempfile::tempdir().unwrap();
     // Phase 1 is kept when the user asks to stop, too, and not only when it is time to.
-    let rarely = ["run.checkpoint_seconds=1000"];
+    let rarely = [LONG, "run.checkpoint_seconds=1000"];
     let mut child = start(runs.path(), &rarely);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains("epoch 1 of")).expect("training begins").unwrap();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let how = "of 6; the same command goes on from there";
+    let how = "of 300; the same command goes on from there";
     assert!(
         rest.iter().any(|line| line.contains("stopped at your request in epoch") && line.contains(how)),
         "{rest:?}"
@@ -169,7 +179,7 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
 #[test]
 fn a_damaged_checkpoint_is_told_and_not_used() {
     let runs = tempfile::tempdir().unwrap();
-    let mut child = start(runs.path(), &[]);
+    let mut child = start(runs.path(), &["train.epochs=40"]);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains("epoch 1 of")).expect("training begins").unwrap();
     child.kill().unwrap();
@@ -181,7 +191,7 @@ fn a_damaged_checkpoint_is_told_and_not_used() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&kept[0], bytes).unwrap();
-    let told = end(start(runs.path(), &[]));
+    let told = end(start(runs.path(), &["train.epochs=40"]));
     assert!(told.contains("note: training begins anew: ") && told.contains("cannot be used"), "{told}");
     assert!(!told.contains("goes on in epoch"), "{told}");
 }

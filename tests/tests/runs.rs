@@ -221,6 +221,31 @@ fn phase_1_is_kept_and_shared_only_by_runs_that_agree_on_it() {
 }
 
 #[test]
+fn a_dry_run_tells_what_a_run_would_do_and_writes_nothing() {
+    let runs = tempfile::tempdir().unwrap();
+    let dry = |set: &[&str]| {
+        let mut command = command(runs.path(), set);
+        let output = command.arg("--dry-run").output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let plan = dry(&["run.cache=true"]);
+    assert_eq!(fs::read_dir(runs.path()).unwrap().count(), 0);
+    // 207 images in steps of 32, and as many of each class as of the largest.
+    assert_eq!((&plan["train"]["epochs"], &plan["train"]["steps"]), (&2.into(), &7.into()));
+    assert_eq!(plan["synthetic"], serde_json::json!([0, 20, 30, 40, 44, 48, 50, 52, 54, 55]));
+    assert_eq!(plan["train"]["kept"], "nothing");
+    assert!(plan["train"]["step_seconds"].as_f64().unwrap() > 0.0);
+    let output = output(runs.path(), &["run.cache=true"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let values = format!("{} trainable values, embeddings of {}", plan["trainable_values"], plan["features"]);
+    assert!(stderr(&output).contains(&values), "{values} is not in: {}", stderr(&output));
+    assert_eq!(dry(&["run.cache=true"])["train"]["kept"], "result");
+    let refused = command(runs.path(), &["sampler.plugin=smot"]).arg("--dry-run").output().unwrap();
+    assert_eq!(refused.status.code(), Some(3));
+}
+
+#[test]
 fn the_best_epoch_is_selected_on_images_held_out_of_the_training_data() {
     let (_runs, folder, _) = succeed(&["train.selection=validation", "data.validation=0.2"]);
     let record: Value = serde_json::from_slice(&read(&folder, "record.json")).unwrap();

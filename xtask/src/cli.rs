@@ -123,6 +123,9 @@ pub struct RunOptions {
     /// How to print the result.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
+    /// Check everything, measure a few steps and print what the run would do; nothing is written.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// How results are printed.

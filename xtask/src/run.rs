@@ -1,8 +1,11 @@
 use std::{path::PathBuf, time::Duration};
 
-use expanse_config::Resolved;
+use expanse_config::{Experiment, Resolved};
 use expanse_host::{Host, cancel, cancelled, set_stall_limit, set_threads};
-use expanse_pipeline::{Outcome, Prepared, Provenance, RunFolder, prepare, save};
+use expanse_pipeline::{
+    Components, Identity, KeptPhase, Outcome, Plan, Prepared, Provenance, RunFolder, Training,
+    missing_operations, plan, prepare, save,
+};
 use expanse_report::table;
 
 use crate::{
@@ -22,6 +25,17 @@ pub fn command(options: &RunOptions, quiet: bool) -> Result<(), Error> {
     begin(&resolved);
     let host = plugins::host(&options.plugins)?;
     let stdout = Protected::new();
+    if options.dry_run {
+        let (experiment, loaded) = (&resolved.experiment, load(&resolved, &host)?);
+        let cache = cache(experiment);
+        let plan = plan(experiment, &loaded.data, &loaded.components, cache.as_deref())?;
+        drop(stdout);
+        match options.format {
+            Format::Json => println!("{}", serde_json::to_string_pretty(&plan)?),
+            Format::Table => print!("{}", shown(&plan, &loaded)),
+        }
+        return Ok(());
+    }
     let (outcome, data, folder) = run(&resolved, &host, quiet)?;
     drop(stdout);
     match options.format {
@@ -62,22 +76,98 @@ fn limit_rayon(threads: usize) {
     unsafe { std::env::set_var("RAYON_NUM_THREADS", threads.to_string()) };
 }
 
+/// What a run works with.
+struct Loaded {
+    data: Prepared,
+    components: Components,
+}
+
+/// Opens the plugins and loads the data.
+fn load(resolved: &Resolved, host: &Host) -> Result<Loaded, Error> {
+    let mut components = plugins::open(resolved, host)?;
+    let data = prepare(&resolved.experiment, &workspace::root())?;
+    let missing = missing_operations(&data, &components)?;
+    if let Some(told) = plugins::fall_back(&mut components, host, &missing)? {
+        tracing::warn!("{told}");
+    }
+    Ok(Loaded { data, components })
+}
+
+/// The folder of runs. A relative one is one below the workspace, wherever the command is called.
+fn folder(experiment: &Experiment) -> PathBuf {
+    workspace::root().join(&experiment.run.folder)
+}
+
+/// Where phases are kept for later runs, unless that is not wanted.
+fn cache(experiment: &Experiment) -> Option<PathBuf> {
+    experiment.run.cache.then(|| folder(experiment).join("cache"))
+}
+
+/// A plan for people.
+fn shown(plan: &Plan, Loaded { data, components }: &Loaded) -> String {
+    let plugin =
+        |(stage, identity): (&String, &Identity)| format!("{stage} {} {}", identity.plugin, identity.version);
+    let plugins: Vec<_> = components.identities.iter().map(plugin).collect();
+    let shape = data.train.shape;
+    let training = |phase: &Training| {
+        let steps = format!(
+            "{} epochs of {} steps of {}, {:.2} ms each as measured",
+            phase.epochs,
+            phase.steps,
+            phase.batch_size,
+            phase.step_seconds * 1e3
+        );
+        match phase.kept {
+            KeptPhase::Nothing => format!("{steps}: {:.1} s", phase.seconds()),
+            KeptPhase::StoppedIn(epoch) => {
+                format!("{steps}; goes on in epoch {epoch}: {:.1} s", phase.seconds())
+            }
+            KeptPhase::Result => format!("{steps}; kept from an earlier run"),
+        }
+    };
+    let classes = data.train.classes.iter().zip(&plan.synthetic).filter(|(_, made)| **made > 0);
+    let synthetic: Vec<_> = classes.map(|(class, made)| format!("{class} {made}")).collect();
+    let lines = [
+        ("plugins", plugins.join(", ")),
+        (
+            "data",
+            format!(
+                "{} training images of {} classes ({} × {} × {}), {} held out, {} test images",
+                data.train.len(),
+                data.counts.classes(),
+                shape.channels,
+                shape.height,
+                shape.width,
+                data.validation.len(),
+                data.test.len()
+            ),
+        ),
+        (
+            "model",
+            format!(
+                "{} trainable values, {} multiply–adds for an image, embeddings of {}",
+                plan.trainable_values, plan.multiply_adds, plan.features
+            ),
+        ),
+        ("device", format!("{}, {} threads", plan.device, plan.threads)),
+        ("train", training(&plan.train)),
+        (
+            "augment",
+            format!("{} synthetic embeddings: {}", plan.synthetic.iter().sum::<u64>(), synthetic.join(", ")),
+        ),
+        ("finetune", training(&plan.finetune)),
+    ];
+    lines.iter().map(|(what, told)| format!("{what:<10}{told}\n")).collect()
+}
+
 /// Runs an experiment and keeps it.
 pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Prepared, PathBuf), Error> {
     let experiment = &resolved.experiment;
     let _unfinished = Unfinished::new();
     let progress = Progress::new(quiet);
     let made_by = machine::made_by(machine::threads(experiment.threads));
-    let mut components = plugins::open(resolved, host)?;
-    let data = prepare(experiment, &workspace::root())?;
-    let missing = expanse_pipeline::missing_operations(&data, &components)?;
-    if let Some(told) = plugins::fall_back(&mut components, host, &missing)? {
-        tracing::warn!("{told}");
-    }
-    // A relative folder is one below the workspace, wherever the command is called.
-    let runs = workspace::root().join(&experiment.run.folder);
-    let folder = RunFolder::create(&runs, &resolved.name)?;
-    let cache = runs.join("cache");
+    let Loaded { data, components } = load(resolved, host)?;
+    let folder = RunFolder::create(&folder(experiment), &resolved.name)?;
     progress.line(&format!(
         "{}: {} training images of {} classes, {} to {}; {} test images",
         resolved.name,
@@ -87,13 +177,8 @@ pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Pr
         data.counts.as_slice().iter().min().copied().unwrap_or(0),
         data.test.len()
     ));
-    let outcome = expanse_pipeline::run(
-        experiment,
-        &data,
-        &components,
-        experiment.run.cache.then_some(cache.as_path()),
-        &progress,
-    )?;
+    let cache = cache(experiment);
+    let outcome = expanse_pipeline::run(experiment, &data, &components, cache.as_deref(), &progress)?;
     let origins = resolved.origins().into_iter().map(|(key, origin)| (key, origin.to_string().into()));
     let provenance = Provenance {
         config: resolved.to_toml(),

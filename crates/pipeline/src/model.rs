@@ -73,6 +73,12 @@ impl<'a> Parts<'a> {
         Ok(programs)
     }
 
+    /// Multiplications with an addition for the logits of one image.
+    pub fn multiply_adds(&self) -> Result<u64, PipelineError> {
+        let programs = self.programs(Role::Predict, 1)?;
+        Ok(programs.iter().map(|program| program.header.multiply_adds as u64).sum())
+    }
+
     /// The whole model's programs for one sample, to look at before anything runs.
     pub fn sample_programs(&self) -> Result<Vec<Program>, PipelineError> {
         self.programs(Role::TrainModel, 2)

@@ -167,7 +167,7 @@ pub fn missing_operations(data: &Prepared, components: &Components) -> Result<Ve
 }
 
 /// The parts of the model, with the length of its embeddings.
-fn parts<'a>(data: &'a Prepared, components: &'a Components) -> Result<Parts<'a>, PipelineError> {
+pub(crate) fn parts<'a>(data: &'a Prepared, components: &'a Components) -> Result<Parts<'a>, PipelineError> {
     let shape = data.train.shape;
     let mut parts = Parts {
         backbone: &*components.backbone,
