@@ -31,8 +31,14 @@ const SMALL: [&str; 11] = [
     "run.checkpoint_seconds=0",
 ];
 
-/// Phase 1 for seconds, so that it can be met in the middle.
-const LONG: &str = "train.epochs=300";
+/// Phase 1 for seconds, so that it can be met in the middle, with dropout, which draws anew in each step.
+const LONG: [&str; 5] = [
+    "train.epochs=20",
+    "backbone.plugin=wide-resnet",
+    "backbone.depth=10",
+    "backbone.widen=1",
+    "backbone.dropout=0.3",
+];
 
 /// How often the driver is killed.
 const KILLS: usize = 50;
@@ -150,19 +156,19 @@ fn a_run_that_is_killed_fifty_times_ends_with_the_bytes_of_one_that_never_was() 
 #[test]
 fn an_interrupted_run_says_how_to_go_on_and_does() {
     let whole = tempfile::tempdir().unwrap();
-    end(start(whole.path(), &[LONG]));
+    end(start(whole.path(), &LONG));
     let reference = result(&whole.path().join("fashion-mnist-lt/0001"));
 
     let runs = tempfile::tempdir().unwrap();
     // Phase 1 is kept when the user asks to stop, too, and not only when it is time to.
-    let rarely = [LONG, "run.checkpoint_seconds=1000"];
+    let rarely = [&LONG[..], &["run.checkpoint_seconds=1000"]].concat();
     let mut child = start(runs.path(), &rarely);
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains("epoch 1 of")).expect("training begins").unwrap();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    let how = "of 300; the same command goes on from there";
+    let how = "of 20; the same command goes on from there";
     assert!(
         rest.iter().any(|line| line.contains("stopped at your request in epoch") && line.contains(how)),
         "{rest:?}"

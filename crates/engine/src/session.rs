@@ -5,9 +5,10 @@ use burn_backend::{
     AutodiffBackend, Backend, DType as BurnDType, Scalar, TensorData as BurnData, TensorMetadata, read_sync,
     tensor::FloatTensor,
 };
+use burn_ir::OperationIr;
 use expanse_program::{
-    DType, NamedTensor, Optimizer, ParameterKind, Program, TensorData, TensorView, tensors_from_bytes,
-    tensors_to_bytes,
+    DROPOUT, DType, NamedTensor, Optimizer, ParameterKind, Program, TensorData, TensorView,
+    tensors_from_bytes, tensors_to_bytes,
 };
 
 use crate::{
@@ -21,6 +22,10 @@ use crate::{
 
 /// Share of the batch in the running statistics of batch norm, as in PyTorch.
 pub const STATISTICS_MOMENTUM: f64 = 0.1;
+
+/// What an exported state of the optimiser holds besides, where a program has dropout: the steps that were taken, which
+/// the masks follow from; exact up to 2²⁴.
+const STEPS: &str = "expanse::steps";
 
 /// Which tensors an import or export is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +105,14 @@ impl<B: Backend> Session<B> {
 
     /// Sets the named tensors; those not named stay. All are checked before any is set.
     pub fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
-        let tensors = tensors_from_bytes(bytes)?;
+        let mut tensors = tensors_from_bytes(bytes)?;
+        let steps = tensors.iter().position(|tensor| kind == Kind::Optimizer && tensor.name == STEPS);
+        let steps = steps.map(|at| tensors.remove(at).values);
         let known = self.parameters.iter().map(|(name, slot)| (name.as_str(), slot.shape.as_slice()));
         check_import(&tensors, &known.collect())?;
+        if let Some(&[steps]) = steps.as_deref() {
+            self.steps = steps as u64;
+        }
         for tensor in tensors {
             let value = B::float_from_data(BurnData::new(tensor.values, tensor.shape), &self.device);
             if let Some(slot) = self.parameters.get_mut(&tensor.name) {
@@ -126,6 +136,10 @@ impl<B: Backend> Session<B> {
             if let Some(value) = value {
                 tensors.push(download::<B>(name, value.clone())?);
             }
+        }
+        if kind == Kind::Optimizer && self.programs.iter().any(|program| has_dropout(&program.linked)) {
+            let values = vec![self.steps as f32];
+            tensors.push(NamedTensor { name: STEPS.into(), shape: vec![1], values });
         }
         Ok(tensors_to_bytes(&tensors)?)
     }
@@ -298,6 +312,11 @@ impl<B: Backend> Session<B> {
             }
         }
     }
+}
+
+fn has_dropout(linked: &Linked) -> bool {
+    let custom = |operation: &_| matches!(operation, OperationIr::Custom(custom) if custom.id == DROPOUT);
+    linked.operations.iter().any(custom)
 }
 
 fn download<B: Backend>(name: &str, tensor: FloatTensor<B>) -> Result<NamedTensor, EngineError> {
