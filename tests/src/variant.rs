@@ -33,7 +33,8 @@ pub fn variant(name: &str, changes: &[Change<'_>]) -> PathBuf {
     let tail = tail.split_once(']').expect("the list ends").1;
     let manifest = format!("{head}members = [\"abi\", \"raw\"]{tail}");
     // By its place alone: a change may give it another version than the workspace asks for.
-    let line = manifest.lines().find(|line| line.starts_with("expanse-abi = ")).expect("the workspace has it");
+    let line =
+        manifest.lines().find(|line| line.starts_with("expanse-abi = ")).expect("the workspace has it");
     let manifest = manifest.replace(line, "expanse-abi = { path = \"abi\" }");
     fs::write(workspace.join("Cargo.toml"), manifest).expect("the manifest is written");
     for (file, from, to) in changes {
