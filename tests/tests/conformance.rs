@@ -29,6 +29,11 @@ fn every_plugin_of_the_workspace_conforms() {
         let (report, succeeded) = check(&found.path, &[]);
         assert!(succeeded && report.conforms(), "{report}");
         assert_eq!(report.kind, Some(found.kind));
+        // Every plugin of a family goes through every check.
+        let names = plugins().manifest(&found).unwrap().plugins.into_iter().map(|plugin| plugin.name);
+        let mut checks = names.map(|name| report.checks.iter().filter(move |checked| checked.plugin == name));
+        let first = checks.next().unwrap().count();
+        assert!(first > 10 && checks.all(|checks| checks.count() == first), "{report}");
         // What cannot be told of the shipped plugins is this, and nothing else.
         let untold = ["golden-numbers", "panic", "wrong-options", "options-out-of-range", "other-seed"];
         for checked in &report.checks {
@@ -69,7 +74,13 @@ fn every_flaw_of_a_sampler_is_found() {
     finds("counts-threads", "same-bits-at-any-thread-count", "other bits with 2 threads than with 1");
     finds("one-too-few", "exact-counts", "asked for [0, 12, 17] rows by class, it labelled [0, 12, 16]");
     finds("not-a-number", "finite-output", "is not finite");
-    finds("copies-not-a-number", "not-a-number", "refuse it with an input error");
+    finds("copies-not-a-number", "not-a-number", "a sample with the value NaN is accepted");
+    finds("overflows", "extreme-values", "samples of ±1e18");
+    finds("descends", "exact-counts", "not in order of their classes");
+    finds("wrong-shares", "enemy-shares", "tells 0.5 as the share of enemies of class 0");
+    finds("names-no-class", "drawn-requests", "name a wanted class of at most 2 samples");
+    finds("refuses-small", "drawn-requests", "has fewer than 6 rows); serve it");
+    finds("stays-broken", "works-after-an-error", "serves no request any more: an error was too much");
     finds("wrong-source", "provenance", "names the base 0");
     finds("takes-every-label", "bad-requests", "is accepted");
     finds("wants-something", "nothing-wanted", "nothing is wanted");

@@ -13,6 +13,8 @@ use crate::{
     subject::{self, Subject},
 };
 
+pub(crate) mod requests;
+
 /// Samples with their classes.
 struct Data {
     features: Matrix,
@@ -165,14 +167,15 @@ pub(crate) fn work_hard(sampler: &dyn Sampler) -> Verdict {
     Ok(())
 }
 
-/// What a sampler makes of a larger request.
+/// What a sampler makes of a larger request: values, and where they come from.
 pub(crate) fn digest(subject: &Subject<'_>) -> Result<String, Reason> {
-    let made = Data::clouds(&[700, 300, 200], 16).resample(&*subject.sampler()?, &[0, 400, 500], 5)?;
+    let made = Data::clouds(&[700, 300, 200], 16).resample(&*subject.sampler()?, &[200, 900, 700], 5)?;
     let bytes: Vec<u8> = made.features.as_slice().iter().flat_map(|value| value.to_le_bytes()).collect();
-    Ok(format!("{} {} {:?};", subject.entry.name, sha256(&bytes), made.labels))
+    let told = format!("{:?} {:?} {}", made.labels, made.provenance, made.report);
+    Ok(format!("{} {} {};", subject.entry.name, sha256(&bytes), sha256(told.as_bytes())))
 }
 
-/// For every class exactly as many rows as are wanted.
+/// For every class exactly as many rows as are wanted, in order of the classes.
 pub(crate) fn exact_counts(subject: &Subject<'_>) -> Verdict {
     let (sampler, data) = (subject.sampler()?, Data::usual());
     for wanted in [[0, 12, 17], [3, 0, 1], [0, 0, 40], [1, 1, 1]] {
@@ -190,6 +193,7 @@ fn exact(made: &Synthetic, wanted: &[u64]) -> Verdict {
     );
     let rows = (made.features.rows(), made.provenance.len());
     ensure!(rows == (made.labels.len(), made.labels.len()), "rows, labels and sources are not equally many");
+    ensure!(made.labels.is_sorted(), "its rows are not in order of their classes: {:?}", made.labels);
     Ok(())
 }
 
@@ -209,7 +213,10 @@ pub(crate) fn finite_output(subject: &Subject<'_>) -> Verdict {
 /// The rows that it names as sources are there, and of the class that they should be of.
 pub(crate) fn provenance(subject: &Subject<'_>) -> Verdict {
     let data = Data::usual();
-    let made = data.resample(&*subject.sampler()?, &[4, 12, 17], 5)?;
+    sources(&data, &data.resample(&*subject.sampler()?, &[4, 12, 17], 5)?)
+}
+
+fn sources(data: &Data, made: &Synthetic) -> Verdict {
     for (row, (label, source)) in made.labels.iter().zip(&made.provenance).enumerate() {
         let class = |row: u64| usize::try_from(row).ok().and_then(|row| data.labels.get(row)).copied();
         ensure!(
@@ -294,9 +301,11 @@ pub(crate) fn other_seed(subject: &Subject<'_>) -> Verdict {
     Ok(())
 }
 
-/// Nothing wanted is nothing made, and no error.
+/// Nothing wanted is nothing made, and no error, even where there is nothing to make anything of.
 pub(crate) fn nothing_wanted(subject: &Subject<'_>) -> Verdict {
-    exact(&Data::usual().resample(&*subject.sampler()?, &[0, 0, 0], 5)?, &[0, 0, 0])
+    let sampler = subject.sampler()?;
+    exact(&Data::usual().resample(&*sampler, &[0, 0, 0], 5)?, &[0, 0, 0])?;
+    exact(&Data::clouds(&[2, 0], 1).resample(&*sampler, &[0, 0], 5)?, &[0, 0])
 }
 
 /// A class of one sample is served, or refused with an input error.
@@ -323,14 +332,16 @@ pub(crate) fn more_neighbours_than_rows(subject: &Subject<'_>) -> Verdict {
     Ok(())
 }
 
-/// A sample that holds NaN or infinity is refused with an input error, or makes no row that does.
+/// A sample that holds NaN or infinity is refused with an input error, whether or not rows are wanted of its class.
 pub(crate) fn not_a_number(subject: &Subject<'_>) -> Verdict {
+    let object = subject.sampler_object()?;
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let mut data = Data::usual();
-        // The last sample of class 2, which rows are wanted of.
-        let last = data.features.as_slice().len() - 2;
-        data.features.as_mut_slice()[last] = value;
-        serve_or_refuse(subject, &data, &[0, 0, 200], &json!({}))?;
+        for row in [0, 59] {
+            let mut data = Data::usual();
+            data.features.as_mut_slice()[row * COLS + 4] = value;
+            let answer = data.call(&object, &[0, 0, 20], Layout::default()).answer;
+            refused(&format!("a sample with the value {value}"), answer, &[ErrorCode::INPUT])?;
+        }
     }
     Ok(())
 }

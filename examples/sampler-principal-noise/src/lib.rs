@@ -63,6 +63,10 @@ impl Sampler for PrincipalNoise {
                     let step = self.0.scale * deviation * normal(rng.unit_f32(), rng.unit_f32());
                     values.iter_mut().zip(direction).for_each(|(value, along)| *value += step * along);
                 }
+                if values.iter().any(|value| !value.is_finite()) {
+                    let message = format!("class {class}: its noise leaves the range of f32; lower `scale`");
+                    return Err(Error::input(message));
+                }
                 // It lies on no line between two samples: base and partner are the one that it comes from.
                 let base = base as u64;
                 let source = Provenance { base, partner: base, partner_class: class as u32, r: 0.0 };
