@@ -3,6 +3,7 @@
 
 pub mod eager;
 pub mod model;
+pub mod small;
 pub mod timing;
 pub mod variant;
 

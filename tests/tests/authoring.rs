@@ -11,7 +11,7 @@ use std::{
 
 use expanse_domain::sha256;
 use expanse_host::Sidecar;
-use expanse_tests::{built, driver, file_name};
+use expanse_tests::{built, driver, file_name, small::SMALL};
 use serde_json::Value;
 
 const KINDS: [&str; 5] = ["sampler", "backbone", "head", "loss", "backend"];
@@ -54,18 +54,8 @@ fn xtask(home: &Path, arguments: &[&str]) -> Command {
 fn run(home: &Path, library: &str) -> Command {
     let mut command = xtask(home, &["run", "--no-build", "--format", "json"]);
     let folder = format!("run.folder={}", home.join("runs").display());
-    for set in [
-        "data.profile=counts",
-        "data.counts=[60,40,30,20,16,12,10,8,6,5]",
-        "backbone.width=4",
-        "train.epochs=2",
-        "train.warmup_epochs=1",
-        "train.batch_size=32",
-        "finetune.epochs=2",
-        "run.cache=false",
-        &folder,
-        &format!("sampler.plugin={library}"),
-    ] {
+    let plugin = format!("sampler.plugin={library}");
+    for set in SMALL.into_iter().chain([folder.as_str(), &plugin]) {
         command.args(["--set", set]);
     }
     command

@@ -8,30 +8,8 @@ use std::{
 };
 
 use expanse_program::tensors_from_bytes;
-use expanse_tests::{driver, driver_command, fixture};
+use expanse_tests::{driver, driver_command, fixture, small::command};
 use serde_json::Value;
-
-/// A run of seconds: few images, a narrow network, two epochs.
-const SMALL: [&str; 8] = [
-    "data.profile=counts",
-    "data.counts=[60,40,30,20,16,12,10,8,6,5]",
-    "backbone.width=4",
-    "train.epochs=2",
-    "train.warmup_epochs=1",
-    "train.batch_size=32",
-    "finetune.epochs=2",
-    "run.cache=false",
-];
-
-fn command(runs: &Path, set: &[&str]) -> Command {
-    let mut command = driver_command();
-    command.args(["run", "--no-build", "--format", "json", "--set"]);
-    command.arg(format!("run.folder={}", runs.display()));
-    for value in SMALL.iter().chain(set) {
-        command.args(["--set", value]);
-    }
-    command
-}
 
 fn output(runs: &Path, set: &[&str]) -> Output {
     command(runs, set).output().expect("the driver starts")

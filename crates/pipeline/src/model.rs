@@ -76,7 +76,7 @@ impl<'a> Parts<'a> {
     /// Multiplications with an addition for the logits of one image.
     pub fn multiply_adds(&self) -> Result<u64, PipelineError> {
         let programs = self.programs(Role::Predict, 1)?;
-        Ok(programs.iter().map(|program| program.header.multiply_adds as u64).sum())
+        Ok(programs.iter().map(|program| program.header.multiply_adds).sum())
     }
 
     /// The whole model's programs for one sample, to look at before anything runs.

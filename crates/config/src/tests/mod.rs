@@ -1,3 +1,4 @@
+mod arbitrary;
 mod errors;
 mod layers;
 mod shipped;
