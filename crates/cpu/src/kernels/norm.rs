@@ -80,19 +80,36 @@ unsafe fn apply_with<S: Simd>(
         let range = block * plane..(block + 1) * plane;
         let residual = residual.map(|residual| &residual[range.clone()]);
         let (x, y) = (&x[range.clone()], &mut y[range]);
-        // SAFETY: every offset is that of a pixel of the block.
-        unsafe {
-            let (scale, shift) = (S::load(scale.as_ptr()), S::load(shift.as_ptr()));
-            for at in (0..plane).step_by(LANES) {
-                let mut value = S::fma(S::load(x.as_ptr().add(at)), scale, shift);
-                if let Some(residual) = residual {
-                    value = S::add(value, S::load(residual.as_ptr().add(at)));
-                }
-                if relu {
-                    value = S::relu(value);
-                }
-                S::store(y.as_mut_ptr().add(at), value);
+        // SAFETY: all slices are those of a block.
+        unsafe { apply_to_block::<S>(x.as_ptr(), y.as_mut_ptr(), plane, residual, [scale, shift], relu) };
+    }
+}
+
+/// # Safety
+///
+/// `x` and `y`, which may be the same, point to the `plane` floats of a block; `residual` has as many, and scale and
+/// shift have sixteen.
+#[inline(always)]
+unsafe fn apply_to_block<S: Simd>(
+    x: *const f32,
+    y: *mut f32,
+    plane: usize,
+    residual: Option<&[f32]>,
+    [scale, shift]: [&[f32]; 2],
+    relu: bool,
+) {
+    // SAFETY: every offset is that of a pixel of the block, which is read before it is written.
+    unsafe {
+        let (scale, shift) = (S::load(scale.as_ptr()), S::load(shift.as_ptr()));
+        for at in (0..plane).step_by(LANES) {
+            let mut value = S::fma(S::load(x.add(at)), scale, shift);
+            if let Some(residual) = residual {
+                value = S::add(value, S::load(residual.as_ptr().add(at)));
             }
+            if relu {
+                value = S::relu(value);
+            }
+            S::store(y.add(at), value);
         }
     }
 }
@@ -116,21 +133,9 @@ unsafe fn apply_in_place_with<S: Simd>(
     for (block, (scale, shift)) in scale.chunks_exact(LANES).zip(shift.chunks_exact(LANES)).enumerate() {
         let range = block * plane..(block + 1) * plane;
         let residual = residual.map(|residual| &residual[range.clone()]);
-        let y = &mut y[range];
-        // SAFETY: every offset is that of a pixel of the block.
-        unsafe {
-            let (scale, shift) = (S::load(scale.as_ptr()), S::load(shift.as_ptr()));
-            for at in (0..plane).step_by(LANES) {
-                let mut value = S::fma(S::load(y.as_ptr().add(at)), scale, shift);
-                if let Some(residual) = residual {
-                    value = S::add(value, S::load(residual.as_ptr().add(at)));
-                }
-                if relu {
-                    value = S::relu(value);
-                }
-                S::store(y.as_mut_ptr().add(at), value);
-            }
-        }
+        let y = y[range].as_mut_ptr();
+        // SAFETY: all slices are those of a block.
+        unsafe { apply_to_block::<S>(y, y, plane, residual, [scale, shift], relu) };
     }
 }
 
