@@ -6,6 +6,7 @@
 //! own so that nobody else compiles their models.
 
 mod kmeans_smote;
+mod points;
 mod svm;
 mod svm_balance;
 mod svm_smote;

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use expanse_domain::{MatrixView, Seed};
+use expanse_sampling::{SamplingError, draw_rows};
 use linfa::{Dataset, traits::Fit};
 use linfa_svm::Svm;
 use ndarray::{Array1, Array2, ArrayView1};
@@ -31,12 +32,20 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Trains on the rows of `points`, those of the first class being `first`.
-    pub(crate) fn train(points: Array2<f64>, first: Vec<bool>, c: f64, gamma: f64) -> Result<Self, String> {
+    /// Trains on the rows of `points`, those of the first class being `first`; class and sampler are for messages.
+    pub(crate) fn train(
+        (points, first): (Array2<f64>, Vec<bool>),
+        (c, gamma): (f64, f64),
+        (class, sampler): (usize, &'static str),
+    ) -> Result<Self, SamplingError> {
         let params = Svm::<f64, bool>::params().pos_neg_weights(c, c).eps(1e-3).gaussian_kernel(1.0 / gamma);
-        let svm =
-            params.fit(&Dataset::new(points, Array1::from(first))).map_err(|error| error.to_string())?;
-        Ok(Self { svm })
+        let svm = params.fit(&Dataset::new(points, Array1::from(first)));
+        svm.map(|svm| Self { svm }).map_err(|error| SamplingError::Model {
+            class: class as u32,
+            model: "support vector machine",
+            sampler,
+            message: error.to_string(),
+        })
     }
 
     /// The places, among the points trained on, of the support vectors.
@@ -61,13 +70,6 @@ pub(crate) fn scale_gamma(points: MatrixView<'_>) -> f64 {
     if variance > 0.0 { 1.0 / (points.cols() as f64 * variance) } else { 1.0 }
 }
 
-/// Rows of a matrix in `f64`.
-pub(crate) fn points(features: MatrixView<'_>, rows: &[usize]) -> Array2<f64> {
-    Array2::from_shape_fn((rows.len(), features.cols()), |(place, column)| {
-        f64::from(features.row(rows[place])[column])
-    })
-}
-
 /// Those of two classes' rows that a machine is trained on: all, or `most` of them. The smaller class then keeps up to
 /// half the places, the other gets the rest; which rows it is depends on the seed.
 pub(crate) fn thin(a: &[usize], b: &[usize], most: usize, seed: Seed) -> (Vec<usize>, Vec<usize>) {
@@ -76,12 +78,8 @@ pub(crate) fn thin(a: &[usize], b: &[usize], most: usize, seed: Seed) -> (Vec<us
     }
     let smaller = a.len().min(b.len()).min(most / 2);
     let (of_a, of_b) = if a.len() <= b.len() { (smaller, most - smaller) } else { (most - smaller, smaller) };
-    let draw = |rows: &[usize], count, which| {
-        let mut drawn = seed.derive("svm-rows", &[which]).rng().choose(rows.len(), count);
-        drawn.sort_unstable();
-        drawn.into_iter().map(|place| rows[place]).collect()
-    };
-    (draw(a, of_a, 0), draw(b, of_b, 1))
+    let seed = |which| seed.derive("svm-rows", &[which]);
+    (draw_rows(a, of_a, seed(0)), draw_rows(b, of_b, seed(1)))
 }
 
 #[cfg(test)]
@@ -109,7 +107,9 @@ mod tests {
             let radius = if i < 20 { 3.0 } else { 0.5 };
             radius * if column == 0 { angle(i).cos() } else { angle(i).sin() }
         });
-        let machine = Machine::train(points.clone(), (0..40).map(|i| i < 20).collect(), 1.0, 0.5).unwrap();
+        let machine =
+            Machine::train((points.clone(), (0..40).map(|i| i < 20).collect()), (1.0, 0.5), (0, "x"))
+                .unwrap();
         assert!((0..40).all(|i| machine.is_first(points.row(i)) == (i < 20)));
         assert!(machine.support().count() > 2);
     }

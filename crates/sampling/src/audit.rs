@@ -4,11 +4,11 @@ use std::{
 };
 
 use expanse_domain::{Matrix, MatrixView, Provenance, Seed};
-use expanse_neighbors::{Itself, Neighbors, Search, nearest};
+use expanse_neighbors::{Itself, Search, nearest};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{Control, Meter, SamplingError};
+use crate::{Control, Meter, SamplingError, draw_rows};
 
 /// Synthetic rows, and real samples, of a class that are searched: shares are those among so many, drawn at random.
 const DRAWN: usize = 1000;
@@ -67,6 +67,11 @@ pub fn audit(made: &Made<'_>, seed: Seed, control: &dyn Control) -> Result<Vec<C
     // The classes of which rows were made: each is searched once from its rows, once from its samples.
     let total = rows.iter().filter(|rows| !rows.is_empty()).count() as u64 * 2;
     let meter = Meter::new(control, total);
+    let of_class =
+        |(class, rows): (usize, &Vec<usize>)| drawn(rows, seed.derive("audit-rows", &[class as u64]));
+    let drawn: Vec<Vec<usize>> = rows.iter().enumerate().map(of_class).collect();
+    let together = together(made, &drawn);
+    let mut first = made.features.rows();
     let mut audits = Vec::with_capacity(made.classes);
     for class in 0..made.classes {
         let own = &rows[class];
@@ -79,11 +84,13 @@ pub fn audit(made: &Made<'_>, seed: Seed, control: &dyn Control) -> Result<Vec<C
             ..ClassAudit::default()
         };
         if !own.is_empty() {
-            let drawn = drawn(own, seed.derive("audit-rows", &[class as u64]));
-            let strayed = strayed(made, class, &drawn, &meter)?;
+            let drawn = &drawn[class];
+            let queries: Vec<usize> = (first..first + drawn.len()).collect();
+            first += drawn.len();
+            let strayed = strayed(made, class, (&together, &queries), &meter)?;
             let count = strayed.iter().filter(|&&strayed| strayed).count();
             audit.nearer_to_enemy = Some(count as f64 / drawn.len() as f64);
-            audit.suggested_r_max = r_max(made, class, &drawn, &strayed);
+            audit.suggested_r_max = r_max(made, class, drawn, &strayed);
             meter.advance(1)?;
             audit.suggested_k = enough_neighbors(made, (class, &members[class]), seed, &meter)?;
             meter.advance(1)?;
@@ -108,32 +115,38 @@ fn repeated(made: &Made<'_>) -> Vec<bool> {
     keys.into_iter().map(|key| !seen.insert(key)).collect()
 }
 
-/// At most [`DRAWN`] of the rows, in ascending order.
+/// At most [`DRAWN`] of the rows, which ascend.
 fn drawn(rows: &[usize], seed: Seed) -> Vec<usize> {
-    let mut places = seed.rng().choose(rows.len(), rows.len().min(DRAWN));
-    places.sort_unstable();
-    places.into_iter().map(|place| rows[place]).collect()
+    draw_rows(rows, rows.len().min(DRAWN), seed)
 }
 
-/// For each of these synthetic rows whether its nearest real sample is of another class.
+/// The real samples, and behind them the synthetic rows drawn of each class.
+fn together(made: &Made<'_>, drawn: &[Vec<usize>]) -> Matrix {
+    let (real, cols) = (made.features.rows(), made.features.cols());
+    let mut together = Matrix::zeros(real + drawn.iter().map(Vec::len).sum::<usize>(), cols);
+    let rows = (0..real).map(|row| made.features.row(row));
+    let rows = rows.chain(drawn.iter().flatten().map(|&row| made.synthetic.row(row)));
+    together
+        .as_mut_slice()
+        .chunks_exact_mut(cols.max(1))
+        .zip(rows)
+        .for_each(|(to, row)| to.copy_from_slice(row));
+    together
+}
+
+/// For each of the rows `queries` of [`together`] whether its nearest real sample is of another class.
 fn strayed(
     made: &Made<'_>,
     class: usize,
-    drawn: &[usize],
+    (together, queries): (&Matrix, &[usize]),
     meter: &Meter<'_>,
 ) -> Result<Vec<bool>, SamplingError> {
-    let (real, cols) = (made.features.rows(), made.features.cols());
-    let all: Vec<usize> = (0..real).collect();
-    let mut together = made.features.select_rows(&all).as_slice().to_vec();
-    drawn.iter().for_each(|&row| together.extend_from_slice(made.synthetic.row(row)));
-    let queries: Vec<usize> = (real..real + drawn.len()).collect();
-    let view =
-        MatrixView::new(&together, real + drawn.len(), cols, cols).map_err(|_| SamplingError::NoColumns)?;
+    let real: Vec<usize> = (0..made.features.rows()).collect();
     let watch = |_| meter.uncounted().watch(0);
-    let search =
-        Search { candidates: Some(&all), itself: Itself::Included, watch: &watch, ..Search::of(view) };
-    let neighbors: Neighbors = nearest(&search, &queries, 1)?;
-    Ok((0..drawn.len()).map(|row| made.labels[neighbors.row(row)[0] as usize] as usize != class).collect())
+    let (candidates, itself) = (Some(&real[..]), Itself::Included);
+    let search = Search { candidates, itself, watch: &watch, ..Search::of(together.view()) };
+    let neighbors = nearest(&search, queries, 1)?;
+    Ok((0..queries.len()).map(|row| made.labels[neighbors.row(row)[0] as usize] as usize != class).collect())
 }
 
 /// The largest r up to which [`SAFE_SHARE`] of the rows with an enemy as their partner have not strayed.

@@ -1,6 +1,17 @@
-//! Distributions that samplers draw from.
+//! What samplers draw: rows, and numbers of other distributions than the uniform one.
 
-use expanse_domain::Rng;
+use expanse_domain::{Rng, Seed};
+
+/// `count` of the rows, all different, in the order in which they are listed.
+///
+/// # Panics
+///
+/// If there are fewer rows.
+pub fn draw_rows(rows: &[usize], count: usize, seed: Seed) -> Vec<usize> {
+    let mut places = seed.rng().choose(rows.len(), count);
+    places.sort_unstable();
+    places.into_iter().map(|place| rows[place]).collect()
+}
 
 /// A draw from the standard normal distribution: √(−2 ln u) cos 2πv for uniform u in (0, 1] and v in [0, 1)
 /// (Box and Muller, 1958), with the sine of the same pair left unused. As u has 24 bits, no draw lies beyond

@@ -38,7 +38,7 @@ pub use apportion::apportion;
 pub use audit::{ClassAudit, Made, audit};
 pub use borderline::{Borderline, BorderlineKind, BorderlineParams, BorderlineParamsError, borderline_smote};
 pub use control::{Control, Meter, Note, Report, Unattended};
-pub use draws::{gaussian, symmetric_beta};
+pub use draws::{draw_rows, gaussian, symmetric_beta};
 pub use eos::{EnemyWeights, Eos, EosParams, EosParamsError, eos};
 pub use error::SamplingError;
 pub use fill::{Base, Place, Step, fill, fill_between, fill_steps};

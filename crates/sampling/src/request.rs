@@ -59,6 +59,11 @@ impl Request<'_> {
         (0..self.wanted.len()).filter(|&class| self.wanted[class] > 0)
     }
 
+    /// The samples of the classes of which rows are wanted, by the [`members`](Self::members) of each class.
+    pub fn samples(&self, members: &[Vec<usize>]) -> u64 {
+        self.classes().map(|class| members[class].len() as u64).sum()
+    }
+
     /// The rows wanted of all classes together; at the limit of `u64` if they are more, which no output
     /// holds.
     pub fn total(&self) -> u64 {

@@ -1,4 +1,4 @@
-use expanse_neighbors::{Search, nearest};
+use expanse_neighbors::{Neighbors, Search, nearest};
 
 use crate::{Meter, Note, Request, SamplingError};
 
@@ -23,18 +23,11 @@ impl Surroundings {
         meter: &Meter<'_>,
         notes: &mut Vec<Note>,
     ) -> Result<Self, SamplingError> {
-        let others = request.features.rows() - 1;
-        let m = asked.min(others);
-        if m < asked {
-            let message =
-                format!("{option} was lowered from {asked} to {m}: there are {} samples in all", m + 1);
-            notes.push(Note::new(class, message));
-        }
-        if m == 0 {
-            return Ok(Self { enemies: vec![0; samples.len()], m });
-        }
-        let watch = |answered| meter.watch(answered);
-        let neighbors = nearest(&Search { watch: &watch, ..Search::of(request.features) }, samples, m)?;
+        let Some(neighbors) = nearest_of_all(request, (class, samples), (option, asked), meter, notes)?
+        else {
+            return Ok(Self { enemies: vec![0; samples.len()], m: 0 });
+        };
+        let m = neighbors.k();
         let is_enemy = |&&row: &&u32| request.labels[row as usize] as usize != class;
         let enemies = |sample| neighbors.row(sample).iter().filter(is_enemy).count();
         Ok(Self { enemies: (0..samples.len()).map(enemies).collect(), m })
@@ -54,4 +47,27 @@ impl Surroundings {
     pub fn is_noise(&self, sample: usize) -> bool {
         self.enemies[sample] == self.m && self.m > 0
     }
+}
+
+/// The samples nearest to the rows `samples` of `class`, among those of all classes: as many as asked, or all others
+/// where they are fewer, which is noted under the name of the option; `None` where there are no others.
+pub(crate) fn nearest_of_all(
+    request: &Request<'_>,
+    (class, samples): (usize, &[usize]),
+    (option, asked): (&str, usize),
+    meter: &Meter<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<Option<Neighbors>, SamplingError> {
+    let others = request.features.rows() - 1;
+    let count = asked.min(others);
+    if count < asked {
+        let message =
+            format!("{option} was lowered from {asked} to {count}: there are {} samples in all", others + 1);
+        notes.push(Note::new(class, message));
+    }
+    if count == 0 {
+        return Ok(None);
+    }
+    let watch = |answered| meter.watch(answered);
+    Ok(Some(nearest(&Search { watch: &watch, ..Search::of(request.features) }, samples, count)?))
 }

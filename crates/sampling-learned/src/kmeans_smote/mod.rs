@@ -10,10 +10,11 @@ use linfa::{
     traits::{Fit, Predict},
 };
 use linfa_clustering::KMeans;
-use ndarray::Array2;
 pub use params::{Auto, Automatic, KmeansSmote, KmeansSmoteParams};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rayon::prelude::*;
+
+use crate::points::points;
 
 /// k-means-SMOTE: SMOTE within clusters, more rows in those where the class is sparse.
 ///
@@ -40,8 +41,7 @@ pub fn kmeans_smote(
     control: &dyn Control,
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
-    let searched: usize = request.classes().map(|class| members[class].len()).sum();
-    let meter = Meter::new(control, searched as u64 + request.total());
+    let meter = Meter::new(control, request.samples(&members) + request.total());
     let mut notes = Vec::new();
     let mut groups: Vec<Groups> = members.iter().map(|_| Groups::default()).collect();
     if let Some(single) = request.classes().find(|&class| members[class].len() < 2) {
@@ -124,12 +124,10 @@ fn clusters(
         different.len() >= params.clusters()
     });
     let count = if enough { params.clusters() } else { different.len() };
-    let values = Array2::from_shape_fn((features.rows(), features.cols()), |(row, column)| {
-        f64::from(features.row(row)[column])
-    });
+    let rows: Vec<usize> = (0..features.rows()).collect();
     let rng = ChaCha8Rng::seed_from_u64(request.seed.derive("kmeans-smote-clusters", &[]).0);
     let model = KMeans::params_with_rng(count, rng).n_runs(1).max_n_iterations(300).tolerance(1e-4);
-    let dataset = DatasetBase::from(values);
+    let dataset = DatasetBase::from(points(features, &rows));
     let model = model.fit(&dataset).map_err(|error| SamplingError::Model {
         class: first as u32,
         model: "clustering",

@@ -4,13 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use expanse_domain::{Matrix, Seed};
 use expanse_sampling::{
-    Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Within, fill,
+    Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Within, draw_rows, fill,
 };
 use ndarray::Array1;
 pub use params::{SvmBalance, SvmBalanceParams};
 use rayon::prelude::*;
 
-use crate::svm::{Machine, points, scale_gamma};
+use crate::{
+    points::points,
+    svm::{Machine, scale_gamma},
+};
 
 /// SVM-balance: rows of SMOTE whose label is what a support vector machine says it is.
 ///
@@ -54,7 +57,7 @@ pub fn svm_balance(
                 bases[class] = within.bases(request, own, &meter.uncounted(), notes)?;
             }
         }
-        judge = Judge::train(request, params, (&members, &bases), &meter)?;
+        judge = Judge::train(request, params, (present, &members, &bases), &meter)?;
     }
     let unconvinced: Vec<AtomicU64> = members.iter().map(|_| AtomicU64::new(0)).collect();
     let enemy_share = fill(request, NAME, output, &meter, |Place { class, .. }, rng, row| {
@@ -98,10 +101,9 @@ impl Judge {
     fn train(
         request: &Request<'_>,
         params: &SvmBalance,
-        (members, bases): (&[Vec<usize>], &[Vec<Base>]),
+        (classes, members, bases): (Vec<usize>, &[Vec<usize>], &[Vec<Base>]),
         meter: &Meter<'_>,
     ) -> Result<Self, SamplingError> {
-        let classes: Vec<usize> = (0..members.len()).filter(|&class| !members[class].is_empty()).collect();
         let largest = members.iter().map(Vec::len).max().unwrap_or(0);
         let size = largest.min(params.svm_rows() / 2);
         let parts: Vec<Vec<f32>> = classes
@@ -123,13 +125,8 @@ impl Judge {
                 let of = |place: usize| starts[place]..starts[place] + counts[place];
                 let rows: Vec<usize> = of(first).chain(of(second)).collect();
                 let is_first = (0..rows.len()).map(|row| row < counts[first]).collect();
-                let machine = Machine::train(points(all.view(), &rows), is_first, params.svm_c(), gamma);
-                let machine = machine.map_err(|message| SamplingError::Model {
-                    class: class as u32,
-                    model: "support vector machine",
-                    sampler: NAME,
-                    message,
-                })?;
+                let points = points(all.view(), &rows);
+                let machine = Machine::train((points, is_first), (params.svm_c(), gamma), (class, NAME))?;
                 machines.push((first, second, machine));
             }
         }
@@ -164,12 +161,7 @@ fn balanced(
     size: usize,
 ) -> Vec<f32> {
     let seed: Seed = request.seed.derive("svm-balance-training", &[class as u64]);
-    let mut real = members.to_vec();
-    if real.len() > size {
-        let mut drawn = seed.rng().choose(real.len(), size);
-        drawn.sort_unstable();
-        real = drawn.into_iter().map(|place| members[place]).collect();
-    }
+    let real = if members.len() > size { draw_rows(members, size, seed) } else { members.to_vec() };
     let mut values: Vec<f32> = real.iter().flat_map(|&row| request.features.row(row)).copied().collect();
     if bases.is_empty() {
         return values;

@@ -6,7 +6,10 @@ use expanse_sampling::{
 };
 pub use params::{SvmSmote, SvmSmoteParams};
 
-use crate::svm::{Machine, points, scale_gamma, thin};
+use crate::{
+    points::points,
+    svm::{Machine, scale_gamma, thin},
+};
 
 /// SVM-SMOTE: SMOTE from the support vectors of a class.
 ///
@@ -130,13 +133,8 @@ fn support_vectors(
         let rows = if class < other { [&own[..], &theirs] } else { [&theirs[..], &own] };
         let first = (0..own.len() + theirs.len()).map(|place| place < rows[0].len()).collect();
         let rows = rows.concat();
-        let machine = Machine::train(points(request.features, &rows), first, params.svm_c(), gamma);
-        let machine = machine.map_err(|message| SamplingError::Model {
-            class: class as u32,
-            model: "support vector machine",
-            sampler: NAME,
-            message,
-        })?;
+        let points = points(request.features, &rows);
+        let machine = Machine::train((points, first), (params.svm_c(), gamma), (class, NAME))?;
         let own_rows = machine.support().map(|place| rows[place]);
         support.extend(own_rows.filter(|&row| request.labels[row] as usize == class));
     }

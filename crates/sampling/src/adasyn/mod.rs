@@ -28,8 +28,7 @@ pub fn adasyn(
     control: &dyn Control,
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
-    let searched: usize = request.classes().map(|class| members[class].len()).sum();
-    let meter = Meter::new(control, 2 * searched as u64 + request.total());
+    let meter = Meter::new(control, 2 * request.samples(&members) + request.total());
     let (option, asked) = ("n_neighbors", params.n_neighbors());
     let within = Within { sampler: "adasyn", option, k_neighbors: asked };
     let mut notes = Vec::new();

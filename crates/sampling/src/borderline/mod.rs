@@ -1,11 +1,10 @@
 mod params;
 
-use expanse_neighbors::{Search, nearest};
 pub use params::{Borderline, BorderlineKind, BorderlineParams, BorderlineParamsError};
 
 use crate::{
     Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Surroundings, Within,
-    fill_steps, within::bases,
+    fill_steps, surroundings::nearest_of_all, within::bases,
 };
 
 /// Borderline-SMOTE: SMOTE from the samples *in danger* alone.
@@ -35,8 +34,7 @@ pub fn borderline_smote(
     control: &dyn Control,
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
-    let searched: usize = request.classes().map(|class| members[class].len()).sum();
-    let meter = Meter::new(control, searched as u64 + request.total());
+    let meter = Meter::new(control, request.samples(&members) + request.total());
     let mut notes = Vec::new();
     let mut bases = vec![Vec::new(); members.len()];
     for class in request.classes() {
@@ -66,10 +64,10 @@ fn bases_of(
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Base>, SamplingError> {
     let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors: params.k_neighbors() };
-    let others = request.features.rows() - 1;
     let all_classes = params.kind() == BorderlineKind::Borderline2;
-    if others == 0 || (members.len() == 1 && !all_classes) {
-        return Err(SamplingError::SingleSample { class: class as u32, sampler: NAME });
+    let single = SamplingError::SingleSample { class: class as u32, sampler: NAME };
+    if members.len() == 1 && !all_classes {
+        return Err(single);
     }
     let around =
         Surroundings::of(request, (class, members), ("m_neighbors", params.m_neighbors()), meter, notes)?;
@@ -84,14 +82,9 @@ fn bases_of(
     if !all_classes {
         return within.bases(request, (class, members, &samples), &uncounted, notes);
     }
-    let (asked, k) = (params.k_neighbors(), params.k_neighbors().min(others));
-    if k < asked {
-        let message =
-            format!("k_neighbors was lowered from {asked} to {k}: there are {} samples in all", others + 1);
-        notes.push(Note::new(class, message));
-    }
-    let watch = |answered| uncounted.watch(answered);
-    Ok(bases(&samples, &nearest(&Search { watch: &watch, ..Search::of(request.features) }, &samples, k)?))
+    let asked = ("k_neighbors", params.k_neighbors());
+    let neighbors = nearest_of_all(request, (class, &samples), asked, &uncounted, notes)?;
+    neighbors.map(|neighbors| bases(&samples, &neighbors)).ok_or(single)
 }
 
 #[cfg(test)]

@@ -24,8 +24,7 @@ pub fn smote(
     control: &dyn Control,
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
-    let searched: usize = request.classes().map(|class| members[class].len()).sum();
-    let meter = Meter::new(control, searched as u64 + request.total());
+    let meter = Meter::new(control, request.samples(&members) + request.total());
     let within = Within { sampler: "smote", option: "k_neighbors", k_neighbors: params.k_neighbors() };
     let mut notes = Vec::new();
     let mut bases = vec![Vec::new(); members.len()];
