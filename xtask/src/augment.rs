@@ -26,7 +26,8 @@ pub fn command(options: &AugmentOptions, quiet: bool) -> Result<(), Error> {
     let real = read_embeddings(&options.file, &names, options.labels_file.as_deref())?;
     let counts = ClassCounts::of(&real.labels, real.classes.len());
     let input = (real.features.view(), &real.labels[..]);
-    let Augmented { synthetic, audit } = augment(&resolved.experiment, input, &counts, &*sampler)?;
+    let augmented = augment(&resolved.experiment, input, &counts, &*sampler)?;
+    let Augmented { synthetic, audit } = &augmented;
     let balanced = Balanced {
         real: &real,
         synthetic: &synthetic.features,
@@ -37,16 +38,12 @@ pub fn command(options: &AugmentOptions, quiet: bool) -> Result<(), Error> {
     drop(stdout);
     let classes = real.classes.names();
     if !quiet {
-        for note in synthetic.report["notes"].as_array().into_iter().flatten() {
-            let class = note["class"].as_u64().and_then(|class| classes.get(class as usize));
-            let (class, message) = (class.map_or("", String::as_str), note["message"].as_str().unwrap_or(""));
-            eprintln!("note: class `{class}`: {message}");
-        }
+        augmented.notes(&classes).iter().for_each(|note| eprintln!("note: {note}"));
         let (rows, made) = (real.features.rows(), synthetic.features.rows());
         eprintln!("{rows} rows and {made} made of them are in {}", options.out.display());
     }
     match options.format {
-        Format::Table => print!("{}", audit_table(&audit, &classes)),
+        Format::Table => print!("{}", audit_table(audit, &classes)),
         Format::Json => {
             let document = json!({
                 "classes": classes,

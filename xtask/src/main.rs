@@ -12,6 +12,7 @@ mod conformance;
 mod data;
 mod describe;
 mod doctor;
+mod dry_run;
 mod ending;
 mod error;
 mod exit;

@@ -3,13 +3,13 @@ use std::{path::PathBuf, time::Duration};
 use expanse_config::{Experiment, Resolved};
 use expanse_host::{Host, cancel, cancelled, set_stall_limit, set_threads};
 use expanse_pipeline::{
-    Components, Identity, KeptPhase, Outcome, Plan, Prepared, Provenance, RunFolder, Training,
-    missing_operations, plan, prepare, save,
+    Components, Outcome, Prepared, Provenance, RunFolder, missing_operations, prepare, save,
 };
 use expanse_report::table;
 
 use crate::{
     cli::{Format, RunOptions},
+    dry_run,
     ending::{Unfinished, end},
     error::Error,
     exit, machine, plugins,
@@ -26,14 +26,9 @@ pub fn command(options: &RunOptions, quiet: bool) -> Result<(), Error> {
     let host = plugins::host(&options.plugins)?;
     let stdout = Protected::new();
     if options.dry_run {
-        let (experiment, loaded) = (&resolved.experiment, load(&resolved, &host)?);
-        let cache = cache(experiment);
-        let plan = plan(experiment, &loaded.data, &loaded.components, cache.as_deref())?;
+        let told = dry_run::told(&resolved, &host, options.format)?;
         drop(stdout);
-        match options.format {
-            Format::Json => println!("{}", serde_json::to_string_pretty(&plan)?),
-            Format::Table => print!("{}", shown(&plan, &loaded)),
-        }
+        print!("{told}");
         return Ok(());
     }
     let (outcome, data, folder) = run(&resolved, &host, quiet)?;
@@ -77,13 +72,13 @@ fn limit_rayon(threads: usize) {
 }
 
 /// What a run works with.
-struct Loaded {
-    data: Prepared,
-    components: Components,
+pub struct Loaded {
+    pub data: Prepared,
+    pub components: Components,
 }
 
 /// Opens the plugins and loads the data.
-fn load(resolved: &Resolved, host: &Host) -> Result<Loaded, Error> {
+pub fn load(resolved: &Resolved, host: &Host) -> Result<Loaded, Error> {
     let mut components = plugins::open(resolved, host)?;
     let data = prepare(&resolved.experiment, &workspace::root())?;
     let missing = missing_operations(&data, &components)?;
@@ -99,65 +94,8 @@ fn folder(experiment: &Experiment) -> PathBuf {
 }
 
 /// Where phases are kept for later runs, unless that is not wanted.
-fn cache(experiment: &Experiment) -> Option<PathBuf> {
+pub fn cache(experiment: &Experiment) -> Option<PathBuf> {
     experiment.run.cache.then(|| folder(experiment).join("cache"))
-}
-
-/// A plan for people.
-fn shown(plan: &Plan, Loaded { data, components }: &Loaded) -> String {
-    let plugin =
-        |(stage, identity): (&String, &Identity)| format!("{stage} {} {}", identity.plugin, identity.version);
-    let plugins: Vec<_> = components.identities.iter().map(plugin).collect();
-    let shape = data.train.shape;
-    let training = |phase: &Training| {
-        let steps = format!(
-            "{} epochs of {} steps of {}, {:.2} ms each as measured",
-            phase.epochs,
-            phase.steps,
-            phase.batch_size,
-            phase.step_seconds * 1e3
-        );
-        match phase.kept {
-            KeptPhase::Nothing => format!("{steps}: {:.1} s", phase.seconds()),
-            KeptPhase::StoppedIn(epoch) => {
-                format!("{steps}; goes on in epoch {epoch}: {:.1} s", phase.seconds())
-            }
-            KeptPhase::Result => format!("{steps}; kept from an earlier run"),
-        }
-    };
-    let classes = data.train.classes.iter().zip(&plan.synthetic).filter(|(_, made)| **made > 0);
-    let synthetic: Vec<_> = classes.map(|(class, made)| format!("{class} {made}")).collect();
-    let lines = [
-        ("plugins", plugins.join(", ")),
-        (
-            "data",
-            format!(
-                "{} training images of {} classes ({} × {} × {}), {} held out, {} test images",
-                data.train.len(),
-                data.counts.classes(),
-                shape.channels,
-                shape.height,
-                shape.width,
-                data.validation.len(),
-                data.test.len()
-            ),
-        ),
-        (
-            "model",
-            format!(
-                "{} trainable values, {} multiply–adds for an image, embeddings of {}",
-                plan.trainable_values, plan.multiply_adds, plan.features
-            ),
-        ),
-        ("device", format!("{}, {} threads", plan.device, plan.threads)),
-        ("train", training(&plan.train)),
-        (
-            "augment",
-            format!("{} synthetic embeddings: {}", plan.synthetic.iter().sum::<u64>(), synthetic.join(", ")),
-        ),
-        ("finetune", training(&plan.finetune)),
-    ];
-    lines.iter().map(|(what, told)| format!("{what:<10}{told}\n")).collect()
 }
 
 /// Runs an experiment and keeps it.

@@ -17,6 +17,19 @@ pub struct Augmented {
     pub audit: Vec<ClassAudit>,
 }
 
+impl Augmented {
+    /// What the sampler notes, a line each, with the names of the classes.
+    pub fn notes(&self, classes: &[String]) -> Vec<String> {
+        let notes = self.synthetic.report["notes"].as_array().into_iter().flatten();
+        let line = |note: &serde_json::Value| {
+            let class = note["class"].as_u64().and_then(|class| classes.get(class as usize));
+            let (class, message) = (class.map_or("", String::as_str), note["message"].as_str().unwrap_or(""));
+            format!("class `{class}`: {message}")
+        };
+        notes.map(line).collect()
+    }
+}
+
 /// Over-samples the rows of a matrix as an experiment says it; `counts` are those of the labels.
 ///
 /// # Errors

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use expanse_data::{ImageSet, Normalization, write_batch};
-use expanse_domain::{ClassCounts, Matrix, MatrixView};
+use expanse_domain::{ClassCounts, Matrix, MatrixView, Seed};
 use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
 use expanse_metrics::{Scores, scores, softmax};
 use expanse_program::{
     BackboneRequest, HeadRequest, LossRequest, Optimizer, Program, TensorData, TensorView,
 };
 
-use crate::PipelineError;
+use crate::{Components, PipelineError, Prepared};
 
 /// Images or embeddings in one batch of evaluation.
 const EVALUATION_BATCH: usize = 200;
@@ -48,6 +48,26 @@ pub(crate) struct Model<'a> {
 }
 
 impl<'a> Parts<'a> {
+    /// The parts of the model, with the length of its embeddings.
+    pub fn of(data: &'a Prepared, components: &'a Components) -> Result<Self, PipelineError> {
+        let shape = data.train.shape;
+        let mut parts = Self {
+            backbone: &*components.backbone,
+            head: &*components.head,
+            loss: &*components.loss,
+            image: [shape.channels, shape.height, shape.width],
+            features: 0,
+            class_counts: data.counts.as_slice(),
+        };
+        let backbone = parts.backbone.record(&parts.backbone_request(1))?;
+        let embedding = backbone.header.output("embedding").and_then(|port| port.shape.get(1));
+        parts.features = *embedding.ok_or_else(|| PipelineError::NoPort {
+            program: backbone.header.source.clone(),
+            port: "embedding",
+        })?;
+        Ok(parts)
+    }
+
     pub fn backbone_request(&self, batch: usize) -> BackboneRequest {
         let [channels, height, width] = self.image;
         BackboneRequest { batch, channels, height, width }
@@ -98,6 +118,14 @@ impl<'a> Model<'a> {
         let program = self.session.load(&programs.iter().collect::<Vec<_>>())?;
         self.programs.insert((role, batch), program);
         Ok(program)
+    }
+
+    /// Sets all parameters to their first values.
+    pub fn initialize(&mut self, seed: Seed) -> Result<(), PipelineError> {
+        let Parts { backbone, head, .. } = self.parts;
+        let (backbone_request, head_request) = (self.parts.backbone_request(1), self.parts.head_request(1));
+        self.import_model(&backbone.initialize(&backbone_request, seed.derive("backbone", &[]))?)?;
+        self.import_model(&head.initialize(&head_request, seed.derive("head", &[]))?)
     }
 
     /// Sets parameters; the programs that have them are loaded first.

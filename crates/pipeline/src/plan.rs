@@ -9,11 +9,10 @@ use expanse_host::Backend;
 use serde::Serialize;
 
 use crate::{
-    Components, PipelineError, Prepared, augment, cache,
+    Components, PipelineError, Prepared, cache,
     model::{Model, Parts},
     phases::{batch_size, class_weights, optimizer},
-    rehearsal,
-    run::parts,
+    rehearsal::{Rehearsed, rehearse},
     standing::Keeper,
 };
 
@@ -34,16 +33,16 @@ pub struct Plan {
     /// Length of an embedding.
     pub features: usize,
     /// Phase 1.
-    pub train: Training,
+    pub train: TrainingPlan,
     /// Synthetic embeddings of each class.
     pub synthetic: Vec<u64>,
     /// Phase 3.
-    pub finetune: Training,
+    pub finetune: TrainingPlan,
 }
 
 /// What a phase that trains would do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Training {
+pub struct TrainingPlan {
     /// Epochs.
     pub epochs: u64,
     /// Steps of each.
@@ -53,13 +52,13 @@ pub struct Training {
     /// Wall-clock seconds of a step, measured; the fastest of some.
     pub step_seconds: f64,
     /// What is there from earlier runs.
-    pub kept: Kept,
+    pub kept: KeptPhase,
 }
 
 /// What is there of a phase from earlier runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kept {
+pub enum KeptPhase {
     /// Nothing.
     Nothing,
     /// A run was stopped in this epoch, from 1.
@@ -68,13 +67,13 @@ pub enum Kept {
     Result,
 }
 
-impl Training {
+impl TrainingPlan {
     /// Seconds that the phase would take; those of what is kept are not counted.
     pub fn seconds(&self) -> f64 {
         let epochs = match self.kept {
-            Kept::Nothing => self.epochs,
-            Kept::StoppedIn(epoch) => self.epochs + 1 - epoch.min(self.epochs + 1),
-            Kept::Result => 0,
+            KeptPhase::Nothing => self.epochs,
+            KeptPhase::StoppedIn(epoch) => (self.epochs + 1).saturating_sub(epoch),
+            KeptPhase::Result => 0,
         };
         (epochs * self.steps) as f64 * self.step_seconds
     }
@@ -92,21 +91,16 @@ pub fn plan(
     cache: Option<&Path>,
 ) -> Result<Plan, PipelineError> {
     let backend = &*components.backend;
-    let synthetic = augment::wanted(experiment, &data.counts)?;
-    let parts = parts(data, components)?;
-    let trainable_values = rehearsal::model(&parts, backend, &experiment.backend.plugin)?;
-    let seed = Seed(experiment.seed);
-    rehearsal::sampler(&*components.sampler, data.counts.as_slice(), &synthetic, seed)?;
-    let device = backend.device()?;
-    let train = Training {
-        kept: cache.map_or(Kept::Nothing, |folder| kept(folder, experiment, data, components)),
+    let Rehearsed { parts, trainable_values, wanted, device } = rehearse(experiment, data, components)?;
+    let train = TrainingPlan {
+        kept: cache.map_or(KeptPhase::Nothing, |folder| kept(folder, experiment, data, components)),
         ..training(
             &experiment.train.schedule,
             data.train.len(),
             train_step(experiment, parts, data, backend)?,
         )
     };
-    let rows = data.train.len() + synthetic.iter().sum::<u64>() as usize;
+    let rows = data.train.len() + wanted.iter().sum::<u64>() as usize;
     let step = finetune_step(experiment, parts, data, rows, backend)?;
     Ok(Plan {
         device: device.name,
@@ -115,24 +109,24 @@ pub fn plan(
         multiply_adds: parts.multiply_adds()?,
         features: parts.features,
         train,
-        synthetic,
+        synthetic: wanted,
         finetune: training(&experiment.finetune.schedule, rows, step),
     })
 }
 
-fn kept(folder: &Path, experiment: &Experiment, data: &Prepared, components: &Components) -> Kept {
+fn kept(folder: &Path, experiment: &Experiment, data: &Prepared, components: &Components) -> KeptPhase {
     let key = cache::key(experiment, data, components);
     if cache::find(folder, &key).is_some() {
-        return Kept::Result;
+        return KeptPhase::Result;
     }
     let standing = Keeper::new(folder, &key, std::time::Duration::ZERO).read();
-    standing.ok().flatten().map_or(Kept::Nothing, |standing| Kept::StoppedIn(standing.epoch))
+    standing.ok().flatten().map_or(KeptPhase::Nothing, |standing| KeptPhase::StoppedIn(standing.epoch))
 }
 
-fn training(schedule: &Schedule, samples: usize, step_seconds: f64) -> Training {
+fn training(schedule: &Schedule, samples: usize, step_seconds: f64) -> TrainingPlan {
     let batch_size = batch_size(schedule, samples).get();
     let steps = samples.div_ceil(batch_size) as u64;
-    Training { epochs: schedule.epochs, steps, batch_size, step_seconds, kept: Kept::Nothing }
+    TrainingPlan { epochs: schedule.epochs, steps, batch_size, step_seconds, kept: KeptPhase::Nothing }
 }
 
 /// Seconds of a step of phase 1, on the first images.
@@ -142,11 +136,10 @@ fn train_step(
     data: &Prepared,
     backend: &dyn Backend,
 ) -> Result<f64, PipelineError> {
-    let (schedule, seed) = (&experiment.train.schedule, Seed(experiment.seed));
+    let schedule = &experiment.train.schedule;
     let weights = class_weights(schedule, &data.counts)?;
     let mut model = Model::new(parts, backend, optimizer(schedule))?;
-    model.import_model(&parts.backbone.initialize(&parts.backbone_request(1), seed)?)?;
-    model.import_model(&parts.head.initialize(&parts.head_request(1), seed)?)?;
+    model.initialize(Seed(experiment.seed))?;
     let batch: Vec<usize> = (0..batch_size(schedule, data.train.len()).get()).collect();
     let mut images = vec![0.0; batch.len() * data.train.shape.values()];
     write_batch(&data.train, &batch, &data.normalization, None, &mut images);

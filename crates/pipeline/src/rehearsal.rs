@@ -1,16 +1,53 @@
 //! What can go wrong is found before the long work begins.
 
+use expanse_config::Experiment;
 use expanse_domain::{Matrix, Seed};
-use expanse_host::{Backend, Sampler};
+use expanse_host::{Backend, Device, Sampler};
 use expanse_program::check_chain;
 
-use crate::{PipelineError, model::Parts};
+use crate::{Components, PipelineError, Prepared, augment, model::Parts};
 
 /// Samples of each class that a rehearsed sampler gets at most.
 const REHEARSED_SAMPLES: u64 = 500;
 
+/// What is known once all that can be checked before training is checked.
+pub(crate) struct Rehearsed<'a> {
+    pub parts: Parts<'a>,
+    /// Of backbone and head.
+    pub trainable_values: u64,
+    /// Synthetic rows of each class.
+    pub wanted: Vec<u64>,
+    pub device: Device,
+}
+
+/// Checks that the counts can be met, that the parts fit, that the backend can run them, and that the sampler serves.
+pub(crate) fn rehearse<'a>(
+    experiment: &Experiment,
+    data: &'a Prepared,
+    components: &'a Components,
+) -> Result<Rehearsed<'a>, PipelineError> {
+    let wanted = augment::wanted(experiment, &data.counts)?;
+    let parts = Parts::of(data, components)?;
+    let trainable_values = model(&parts, &*components.backend, &experiment.backend.plugin)?;
+    sampler(&*components.sampler, data.counts.as_slice(), &wanted, Seed(experiment.seed))?;
+    Ok(Rehearsed { parts, trainable_values, wanted, device: components.backend.device()? })
+}
+
+/// The operations of the model that the backend of the components lacks, each once; empty if it can run it.
+pub fn missing_operations(data: &Prepared, components: &Components) -> Result<Vec<String>, PipelineError> {
+    let mut missing = Vec::new();
+    for program in Parts::of(data, components)?.sample_programs()? {
+        for operation in components.backend.missing_operations(&program)? {
+            if !missing.contains(&operation) {
+                missing.push(operation);
+            }
+        }
+    }
+    Ok(missing)
+}
+
 /// Records the whole model for a small batch, checks that its ports join, and asks the backend whether it can run it.
-pub(crate) fn model(parts: &Parts<'_>, backend: &dyn Backend, name: &str) -> Result<u64, PipelineError> {
+fn model(parts: &Parts<'_>, backend: &dyn Backend, name: &str) -> Result<u64, PipelineError> {
     let programs = parts.sample_programs()?;
     let headers: Vec<_> = programs.iter().map(|program| &program.header).collect();
     check_chain(&headers)?;
@@ -26,12 +63,7 @@ pub(crate) fn model(parts: &Parts<'_>, backend: &dyn Backend, name: &str) -> Res
 
 /// Lets the sampler make one row of every class that needs any, from noise with the true counts (at most
 /// [`REHEARSED_SAMPLES`] of a class), so that counts it cannot serve are told at once.
-pub(crate) fn sampler(
-    sampler: &dyn Sampler,
-    counts: &[u64],
-    wanted: &[u64],
-    seed: Seed,
-) -> Result<(), PipelineError> {
+fn sampler(sampler: &dyn Sampler, counts: &[u64], wanted: &[u64], seed: Seed) -> Result<(), PipelineError> {
     const COLUMNS: usize = 4;
     let labels: Vec<u32> = (0u32..)
         .zip(counts)

@@ -15,7 +15,7 @@ use crate::{
     Augmented, Event, Observer, PipelineError, Prepared, augment, cache,
     model::{Model, Parts, check_finite, score},
     phases::{self, Balanced, check_cancelled},
-    rehearsal,
+    rehearsal::{Rehearsed, rehearse},
     standing::Keeper,
     train::train,
 };
@@ -81,16 +81,12 @@ pub fn run(
     let seed = Seed(experiment.seed);
     let backend = &*components.backend;
     let classes = data.counts.classes();
-    let wanted = augment::wanted(experiment, &data.counts)?;
     let mut clock = Clock { seconds: BTreeMap::new(), observer };
 
-    let parts = parts(data, components)?;
-    let parameters = rehearsal::model(&parts, backend, &experiment.backend.plugin)?;
-    rehearsal::sampler(&*components.sampler, data.counts.as_slice(), &wanted, seed)?;
-    let device = backend.device()?;
+    let Rehearsed { parts, trainable_values, device, .. } = rehearse(experiment, data, components)?;
     observer.event(&Event::Note {
         message: format!(
-            "{parameters} trainable values, embeddings of {}, on {} with {} threads",
+            "{trainable_values} trainable values, embeddings of {}, on {} with {} threads",
             parts.features, device.name, device.threads
         ),
     });
@@ -108,14 +104,13 @@ pub fn run(
     })?;
 
     let labels = data.train.labels();
-    let Augmented { synthetic, audit } = clock.phase("augment", || {
+    let augmented = clock.phase("augment", || {
         augment::augment(experiment, (train.view(), labels), &data.counts, &*components.sampler)
     })?;
-    for note in synthetic.report["notes"].as_array().into_iter().flatten() {
-        let class = note["class"].as_u64().and_then(|class| data.train.classes.get(class as usize));
-        let (class, message) = (class.map_or("", String::as_str), note["message"].as_str().unwrap_or(""));
-        observer.event(&Event::Note { message: format!("class `{class}`: {message}") });
+    for message in augmented.notes(&data.train.classes) {
+        observer.event(&Event::Note { message });
     }
+    let Augmented { synthetic, audit } = augmented;
     let balanced = balance(&train, labels, &synthetic);
 
     let head = clock
@@ -151,39 +146,6 @@ pub fn run(
         test: (test, data.test.labels().to_vec()),
         synthetic,
     })
-}
-
-/// The operations of the model that the backend of the components lacks, each once; empty if it can run it.
-pub fn missing_operations(data: &Prepared, components: &Components) -> Result<Vec<String>, PipelineError> {
-    let mut missing = Vec::new();
-    for program in parts(data, components)?.sample_programs()? {
-        for operation in components.backend.missing_operations(&program)? {
-            if !missing.contains(&operation) {
-                missing.push(operation);
-            }
-        }
-    }
-    Ok(missing)
-}
-
-/// The parts of the model, with the length of its embeddings.
-pub(crate) fn parts<'a>(data: &'a Prepared, components: &'a Components) -> Result<Parts<'a>, PipelineError> {
-    let shape = data.train.shape;
-    let mut parts = Parts {
-        backbone: &*components.backbone,
-        head: &*components.head,
-        loss: &*components.loss,
-        image: [shape.channels, shape.height, shape.width],
-        features: 0,
-        class_counts: data.counts.as_slice(),
-    };
-    let backbone = parts.backbone.record(&parts.backbone_request(1))?;
-    let embedding = backbone.header.output("embedding").and_then(|port| port.shape.get(1));
-    parts.features = *embedding.ok_or_else(|| PipelineError::NoPort {
-        program: backbone.header.source.clone(),
-        port: "embedding",
-    })?;
-    Ok(parts)
 }
 
 fn phase1(

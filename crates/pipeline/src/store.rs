@@ -36,7 +36,7 @@ impl RunFolder {
     pub fn create(base: &Path, experiment: &str) -> Result<Self, PipelineError> {
         let parent = base.join(experiment);
         fs::create_dir_all(&parent).map_err(failed(&parent, "making the folder"))?;
-        let _making = Making::begin(base)?;
+        let _making = making(base)?;
         for number in 1..u32::MAX {
             let complete = parent.join(format!("{number:04}"));
             let partial = parent.join(format!("{number:04}.partial"));
@@ -71,7 +71,7 @@ impl RunFolder {
     pub fn finish(mut self) -> Result<PathBuf, PipelineError> {
         let sums: String = self.sums.iter().map(|(file, sum)| format!("{sum}  {file}\n")).collect();
         write_whole(&self.partial.join(SUMS), sums.as_bytes())?;
-        let _making = Making::begin(&self.base)?;
+        let _making = making(&self.base)?;
         let lock = self.partial.join(LOCK);
         fs::remove_file(&lock).map_err(failed(&lock, "removing"))?;
         fs::rename(&self.partial, &self.complete).map_err(failed(&self.complete, "completing"))?;
@@ -85,7 +85,7 @@ impl Drop for RunFolder {
         if self.kept {
             return;
         }
-        let _making = Making::begin(&self.base);
+        let _making = making(&self.base);
         // Some systems do not remove a file that is locked.
         let removed = self.lock.unlock().and_then(|()| fs::remove_dir_all(&self.partial));
         if let Err(error) = removed {
@@ -94,13 +94,9 @@ impl Drop for RunFolder {
     }
 }
 
-/// While it lives, no other driver makes, completes or removes the folder of a run.
-struct Making(#[expect(dead_code, reason = "the lock is held as long as the file is open")] File);
-
-impl Making {
-    fn begin(base: &Path) -> Result<Self, PipelineError> {
-        lock(&base.join(LOCK)).map(Self)
-    }
+/// While the file is open, no other driver makes, completes or removes the folder of a run.
+fn making(base: &Path) -> Result<File, PipelineError> {
+    lock(&base.join(LOCK))
 }
 
 /// Opens a file and waits for its lock. Where the file system has no locks, the file alone must do.

@@ -42,7 +42,7 @@ pub(crate) fn train(
         began: Instant::now(),
         keeper,
     };
-    training.begin(&parts)?;
+    training.begin()?;
     match training.epochs() {
         Err(error) if error.is_cancelled() && training.keeper.is_some() => {
             training.keep()?;
@@ -71,8 +71,7 @@ struct Training<'a> {
 
 impl Training<'_> {
     /// Sets the model to its beginning, or to where an earlier run has stopped.
-    fn begin(&mut self, parts: &Parts<'_>) -> Result<(), PipelineError> {
-        let seed = Seed(self.experiment.seed);
+    fn begin(&mut self) -> Result<(), PipelineError> {
         let steps = self.data.train.len().div_ceil(self.batch_size.get()) as u64;
         let all = steps * self.experiment.train.schedule.epochs;
         self.observer.event(&Event::PhaseBegins { phase: PHASE, steps: all });
@@ -97,9 +96,7 @@ impl Training<'_> {
                 self.observer.event(&Event::Note { message });
             }
         }
-        let backbone = parts.backbone.initialize(&parts.backbone_request(1), seed.derive("backbone", &[]))?;
-        self.model.import_model(&backbone)?;
-        self.model.import_model(&parts.head.initialize(&parts.head_request(1), seed.derive("head", &[]))?)
+        self.model.initialize(Seed(self.experiment.seed))
     }
 
     /// The epochs that are left.

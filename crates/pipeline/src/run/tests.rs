@@ -18,7 +18,7 @@ use expanse_program::{
 };
 
 use super::*;
-use crate::Silent;
+use crate::{Silent, missing_operations};
 
 const FEATURES: usize = 3;
 
