@@ -1,9 +1,10 @@
-//! What the compiler does not check: the layers, the homes of unsafe code, the map in ARCHITECTURE.md.
+//! What the compiler does not check: the layers, what is published, the homes of unsafe code, the map in ARCHITECTURE.md.
 //!
 //! Every rule is a pure function of what is read here, and stands with its table in one of the modules.
 
 mod layers;
 mod map;
+mod published;
 mod sources;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use layers::{Dependency, Graph, Linked, Package};
+use published::{Need, Published};
 use sources::Source;
 
 /// The workspace cannot be examined.
@@ -58,18 +60,39 @@ pub fn problems(root: &Path) -> Result<Vec<String>, TidyError> {
     let mut problems = layers::check_layers(&packages);
     problems.extend(layers::check_plugins(&packages));
     problems.extend(layers::check_driver(&graph(&metadata)));
+    problems.extend(published::check(&published(&metadata)));
     problems.extend(map::check(&sources));
     problems.extend(sources::check(&sources));
     Ok(problems)
 }
 
+/// The folder of a package, from the root.
+fn folder(metadata: &Metadata, package: &cargo_metadata::Package) -> String {
+    let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path);
+    folder.strip_prefix(&metadata.workspace_root).unwrap_or(folder).as_str().replace('\\', "/")
+}
+
+/// The packages that are to be published, with what they need of the workspace.
+fn published(metadata: &Metadata) -> Vec<Published> {
+    let members = metadata.workspace_packages();
+    let is_published = |package: &cargo_metadata::Package| package.publish.is_none();
+    let need = |dependency: &cargo_metadata::Dependency| {
+        let package = members.iter().find(|package| package.name.as_str() == dependency.name)?;
+        let versioned = !dependency.req.comparators.is_empty();
+        let (name, kind) = (dependency.name.clone(), dependency.kind);
+        Some(Need { name, kind, published: is_published(package), versioned })
+    };
+    let published = members.iter().filter(|package| is_published(package)).map(|package| Published {
+        folder: folder(metadata, package),
+        needs: package.dependencies.iter().filter_map(need).collect(),
+    });
+    published.collect()
+}
+
 /// The packages of the workspace with what they need of one another.
 fn packages(metadata: &Metadata) -> Vec<Package> {
     let members = metadata.workspace_packages();
-    let folder = |package: &cargo_metadata::Package| {
-        let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path);
-        folder.strip_prefix(&metadata.workspace_root).unwrap_or(folder).as_str().replace('\\', "/")
-    };
+    let folder = |package: &cargo_metadata::Package| folder(metadata, package);
     let folders: BTreeMap<&str, String> =
         members.iter().map(|package| (package.name.as_str(), folder(package))).collect();
     let needs = |package: &cargo_metadata::Package| {
