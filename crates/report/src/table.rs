@@ -102,8 +102,9 @@ pub fn audit_table(audits: &[ClassAudit], classes: &[String]) -> String {
         );
     }
     text.push_str(
-        "strayed: nearest to a real sample of another class; duplicates: equal to a real sample or an earlier row;\n\
-         suggested K: half of the samples have an enemy near; suggested r_max: nine of ten rows stay nearer to theirs.\n",
+        "to enemies: made towards a real sample of another class; strayed: nearest to one;\n\
+         duplicates: equal to a real sample or an earlier row; suggested K: half of the samples have an enemy near;\n\
+         suggested r_max: nine of ten rows stay nearer to theirs.\n",
     );
     text
 }
