@@ -3,7 +3,8 @@
 //! `cargo xtask bench backend --python PYTHON --threads 2 --pairs 15 --depth 32 --image 3x32x32`
 //!
 //! The sides take turns, so that whatever else the machine does falls on all. Without `--python` only the backend is
-//! measured; `--tasks step,forward,head` tells what, `--instructions AVX2` with which instructions, and `--explain` prints its compiled plan instead, as estimated and as measured.
+//! measured; `--tasks step,forward,head` tells what, `--instructions AVX2` with which instructions, and `--explain`
+//! prints its compiled plan instead, as estimated and as measured.
 
 #![allow(clippy::print_stdout, reason = "its result is what a benchmark prints")]
 
@@ -23,6 +24,7 @@ use expanse_program::{HeadRequest, LossRequest, TensorData, TensorView};
 use expanse_tests::{
     model::{Batch, Model, OPTIMIZER, Programs, TRAINING},
     plugins,
+    timing::{peak_memory, sorted},
 };
 use serde_json::{Map, json};
 
@@ -75,7 +77,7 @@ fn main() {
     for task in tasks.split(',') {
         measure(task, if task == "head" { pairs.min(5) } else { pairs }, &mut ours, &mut peers);
     }
-    println!("\npeak memory, MiB: cpu {:.0}", peak_memory());
+    println!("\npeak memory, MiB: cpu {:.0}", peak_memory().unwrap_or(f64::NAN));
     for peer in &mut peers {
         println!("peak memory, MiB: {} {:.0}", peer.name(), peer.number("memory"));
     }
@@ -106,12 +108,6 @@ fn measure(task: &str, rounds: usize, ours: &mut Ours, peers: &mut [Peer]) {
         let name = format!("{task}, {name}");
         println!("{name:<34}{median:>10.2}{least:>10.2}{most:>10.2}{ratio:>8.3}");
     }
-}
-
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values
 }
 
 fn options(instructions: Option<&str>) -> Map<String, serde_json::Value> {
@@ -245,14 +241,6 @@ impl Drop for Peer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// The most memory that this process has had, in MiB; not a number where the system does not tell.
-fn peak_memory() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.trim().split(' ').next()?.parse::<f64>().ok());
-    kibibytes.map_or(f64::NAN, |kibibytes| kibibytes / 1024.0)
 }
 
 fn explain(model: &Model, threads: usize) {

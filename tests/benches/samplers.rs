@@ -7,7 +7,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::Command,
     time::Instant,
@@ -16,7 +16,10 @@ use std::{
 use expanse_domain::{Matrix, Seed};
 use expanse_host::Host;
 use expanse_neighbors::{Search, nearest};
-use expanse_tests::driver;
+use expanse_tests::{
+    driver,
+    timing::{peak_memory, quantile, sorted},
+};
 use serde_json::{Map, Value, json};
 
 const USAGE: &str = "\
@@ -150,6 +153,7 @@ fn measure(case: &str, (rows, columns): (usize, usize), folder: &Path) -> Value 
     // Libraries load, and threads start, at their first use.
     let warm_up = [200, 70, 30];
     run(&matrix(300, 8, &labels(&warm_up)), &labels(&warm_up), &warm_up);
+    let peak = || peak_memory().unwrap_or(0.0);
     let before = peak();
     let sizes = class_sizes(rows);
     let labels = labels(&sizes);
@@ -157,13 +161,6 @@ fn measure(case: &str, (rows, columns): (usize, usize), folder: &Path) -> Value 
     let start = Instant::now();
     run(&points, &labels, &sizes);
     json!({ "seconds": start.elapsed().as_secs_f64(), "megabytes": peak() - before })
-}
-
-/// The most memory that this process has had, in MB; 0 where the system does not tell.
-fn peak() -> f64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
 /// The numbers of one side.
@@ -272,10 +269,7 @@ fn answer(child: &mut Command) -> Result<Value, String> {
 }
 
 fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len().is_multiple_of(2) { (sorted[middle - 1] + sorted[middle]) / 2.0 } else { sorted[middle] }
+    quantile(&sorted(values.iter().copied()), 0.5)
 }
 
 /// The slope of the line of least squares through (ln n, ln t).

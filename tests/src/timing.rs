@@ -1,6 +1,6 @@
-//! What the benchmarks share: order statistics of what they measure.
+//! What the benchmarks share: order statistics of what they measure, and the memory of a process.
 
-use std::env;
+use std::{env, fs};
 
 /// The interval that holds the median with 95 % confidence, by the normal approximation of the binomial ranks:
 /// n/2 ± 0.98·√n. Source: Conover, *Practical Nonparametric Statistics* (1999), section 3.2.
@@ -21,6 +21,13 @@ pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let place = q * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     low + (high - low) * place.fract()
+}
+
+/// The most memory that this process has had, in MiB; `None` where the system does not tell.
+pub fn peak_memory() -> Option<f64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<f64>().ok()? / 1024.0)
 }
 
 /// `--pairs N`; cargo's own argument `--bench` is of no interest.

@@ -13,21 +13,18 @@ use std::{
 };
 
 use expanse_domain::Seed;
-use expanse_tests::driver_command;
+use expanse_tests::{driver_command, small};
 use serde_json::Value;
 
-/// A run of a second or two whose phases all take a while; the best epoch is selected, so that this, too, must go on.
-const SMALL: [&str; 11] = [
-    "data.profile=counts",
-    "data.counts=[60,40,30,20,16,12,10,8,6,5]",
+/// Makes a small run one of a second or two whose phases all take a while; the best epoch is selected, so that this, too,
+/// must go on.
+const KEPT: [&str; 7] = [
     "data.validation=0.2",
-    "backbone.width=4",
     "train.epochs=6",
-    "train.warmup_epochs=1",
-    "train.batch_size=32",
     "train.selection=validation",
     "finetune.epochs=60",
     "gap.draws=60",
+    "run.cache=true",
     "run.checkpoint_seconds=0",
 ];
 
@@ -44,12 +41,7 @@ const LONG: [&str; 5] = [
 const KILLS: usize = 50;
 
 fn start(runs: &Path, set: &[&str]) -> Child {
-    let mut command = driver_command();
-    command.args(["run", "--no-build", "--format", "json", "--set"]);
-    command.arg(format!("run.folder={}", runs.display()));
-    for value in SMALL.iter().chain(set) {
-        command.args(["--set", value]);
-    }
+    let mut command = small::command(runs, &[&KEPT[..], set].concat());
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the driver starts")
 }
 
@@ -177,6 +169,10 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
 
     let told = end(start(runs.path(), &rarely));
     assert!(told.contains("train: goes on in epoch"), "{told}");
+    // The default backend has no dropout, so the whole run is on another one, as one line says.
+    let gave_way = "backend `cpu` lacks ";
+    assert_eq!(told.lines().filter(|line| line.contains(gave_way)).count(), 1, "{told}");
+    assert!(told.contains("the whole run is on `flex`"), "{told}");
     assert_same(&runs.path().join("fashion-mnist-lt/0001"), &reference, "interrupted");
     let kept: Vec<_> = fs::read_dir(runs.path().join("cache")).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(kept.iter().all(|path| path.extension().is_some_and(|e| e != "unfinished")), "{kept:?}");
