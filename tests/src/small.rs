@@ -1,6 +1,13 @@
 //! The run that tests start where any will do.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::driver_command;
 
@@ -29,4 +36,50 @@ pub fn command(runs: &Path, set: &[&str]) -> Command {
         command.args(["--set", value]);
     }
     command
+}
+
+/// What a program has told on stderr.
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A small run that succeeds: its folder of runs, the folder of the run and the document that it printed.
+///
+/// # Panics
+///
+/// If it does not.
+pub fn succeed(set: &[&str]) -> (TempDir, PathBuf, Value) {
+    let runs = TempDir::new().expect("a folder");
+    let output = command(runs.path(), set).output().expect("the driver starts");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let folder = runs.path().join("fashion-mnist-lt/0001");
+    let document = serde_json::from_slice(&output.stdout).expect("stdout is one JSON document");
+    (runs, folder, document)
+}
+
+/// A small run that fails: one error with all these parts, nothing on stdout, nothing left in the folder of runs.
+///
+/// # Panics
+///
+/// If it is not so.
+pub fn refuse(set: &[&str], parts: &[&str]) {
+    let runs = TempDir::new().expect("a folder");
+    refused(&command(runs.path(), set).output().expect("the driver starts"), runs.path(), parts);
+}
+
+/// As [`refuse`], of a run that was started otherwise.
+///
+/// # Panics
+///
+/// If it is not so.
+pub fn refused(output: &Output, runs: &Path, parts: &[&str]) {
+    let stderr = stderr(output);
+    assert!(!output.status.success(), "the run succeeded: {parts:?}");
+    assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
+    }
+    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    let left = fs::read_dir(runs.join("fashion-mnist-lt")).map(|entries| entries.count()).unwrap_or(0);
+    assert_eq!(left, 0, "something of the run is left");
 }

@@ -144,8 +144,8 @@ fn names_and_places_that_cannot_be_are_refused_and_nothing_is_left() {
         let output = xtask(scratch.path(), &[&["plugin", "new"], arguments].concat()).output().unwrap();
         assert!(!output.status.success() && text(&output).contains(message), "{}", text(&output));
     };
-    refuse(&["sampler", "My_Own", "--path", path], "`My_Own` cannot be the name of a plugin; use lower-case");
-    refuse(&["sampler", "../x", "--path", path], "cannot be the name of a plugin");
+    refuse(&["sampler", "My_Own", "--path", path], "`My_Own` cannot be the name; use lower-case");
+    refuse(&["sampler", "../x", "--path", path], "cannot be the name");
     refuse(&["samplers", "x", "--path", path], "[possible values: backbone, head, loss, sampler, backend]");
     refuse(
         &["sampler", "x", "--path", root().join("plugins").to_str().unwrap()],

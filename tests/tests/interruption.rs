@@ -173,7 +173,13 @@ fn an_interrupted_run_says_how_to_go_on_and_does() {
     let gave_way = "backend `cpu` lacks ";
     assert_eq!(told.lines().filter(|line| line.contains(gave_way)).count(), 1, "{told}");
     assert!(told.contains("the whole run is on `flex`"), "{told}");
-    assert_same(&runs.path().join("fashion-mnist-lt/0001"), &reference, "interrupted");
+    let folder = runs.path().join("fashion-mnist-lt/0001");
+    let log = fs::read_to_string(folder.join("log.jsonl")).unwrap();
+    let records: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let message = |record: &Value| record["fields"]["message"].as_str().unwrap_or_default().to_owned();
+    let warned: Vec<_> = records.iter().filter(|record| message(record).contains(gave_way)).collect();
+    assert_eq!((warned.len(), &warned[0]["level"]), (1, &"WARN".into()), "{log}");
+    assert_same(&folder, &reference, "interrupted");
     let kept: Vec<_> = fs::read_dir(runs.path().join("cache")).unwrap().map(|e| e.unwrap().path()).collect();
     assert!(kept.iter().all(|path| path.extension().is_some_and(|e| e != "unfinished")), "{kept:?}");
 }

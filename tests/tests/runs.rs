@@ -3,30 +3,19 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Output, Stdio},
 };
 
 use expanse_program::tensors_from_bytes;
-use expanse_tests::{driver, driver_command, fixture, small::command};
+use expanse_tests::{
+    driver, driver_command, fixture,
+    small::{command, refuse, refused, stderr, succeed},
+};
 use serde_json::Value;
 
 fn output(runs: &Path, set: &[&str]) -> Output {
     command(runs, set).output().expect("the driver starts")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-/// A run that succeeds; answers its folder and what it printed.
-fn succeed(set: &[&str]) -> (tempfile::TempDir, PathBuf, Value) {
-    let runs = tempfile::tempdir().unwrap();
-    let output = output(runs.path(), set);
-    assert!(output.status.success(), "{}", stderr(&output));
-    let folder = runs.path().join("fashion-mnist-lt/0001");
-    let document = serde_json::from_slice(&output.stdout).expect("stdout is one JSON document");
-    (runs, folder, document)
 }
 
 fn read(folder: &Path, file: &str) -> Vec<u8> {
@@ -236,103 +225,6 @@ fn the_best_epoch_is_selected_on_images_held_out_of_the_training_data() {
 }
 
 /// Stdout of another command of the driver.
-fn listing(arguments: &[&str]) -> String {
-    let output = driver_command().args(arguments).output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[test]
-fn the_data_set_of_the_repository_is_small_and_has_its_licence() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/fashion-mnist-lt");
-    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(Result::unwrap).collect();
-    let bytes: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
-    assert!(bytes <= 2_000_000, "{bytes} bytes");
-    assert!(fs::read_to_string(folder.join("LICENSE")).unwrap().contains("Zalando SE"));
-}
-
-#[test]
-fn listings_show_what_there_is() {
-    let plugins = listing(&["plugin", "list", "--no-build"]);
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins")).unwrap() {
-        let folder = entry.unwrap().file_name().into_string().unwrap();
-        let (kind, name) = folder.split_once('-').unwrap();
-        let listed = |line: &str| line.starts_with(&format!("{kind:<10}{name} "));
-        assert!(plugins.lines().any(listed), "{folder} is not in:\n{plugins}");
-    }
-    let data = listing(&["data", "list"]);
-    let own = data.lines().find(|line| line.starts_with("fashion-mnist-lt ")).unwrap();
-    assert!(own.contains("2478") && own.contains("1000"), "{own}");
-
-    let shown: Value =
-        serde_json::from_str(&listing(&["config", "show", "--format", "json", "--set", "seed=7"])).unwrap();
-    assert_eq!((&shown["seed"], &shown["sampler"]["plugin"]), (&7.into(), &"eos".into()));
-    let origins = listing(&["config", "show", "--set", "seed=7"]);
-    assert!(origins.contains("--set seed=7") && origins.contains("fashion-mnist-lt.toml:"), "{origins}");
-}
-
-#[test]
-fn the_doctor_tells_what_is_here_and_what_is_missing() {
-    let told = listing(&["doctor", "--no-build"]);
-    let line = |what: &str| {
-        let found = told.lines().find(|line| line.split_whitespace().nth(1) == Some(what));
-        found.unwrap_or_else(|| panic!("{what} is not in:\n{told}")).to_owned()
-    };
-    assert!(line("cores").starts_with("ok") && line("disk").contains("GiB free for runs in"));
-    assert!(line("sampler").starts_with("ok") && line("sampler").contains("eos"));
-    assert!(line("fashion-mnist-lt").contains("2478 training and 1000 test images"));
-    let output =
-        driver_command().args(["doctor", "--no-build"]).env("EXPANSE_DATA__FOLDER", "no/such").output();
-    let told = String::from_utf8(output.unwrap().stdout).unwrap();
-    let missing = told.lines().filter(|line| line.starts_with("missing")).collect::<Vec<_>>().join("\n");
-    assert!(missing.contains("fashion-mnist-lt") && missing.contains("`no/such` is not there"), "{told}");
-}
-
-#[test]
-fn configuration_is_explained_compared_and_checked() {
-    let explained = listing(&["config", "explain", "train.epochs", "--set", "train.epochs=7"]);
-    let lines: Vec<_> = explained.lines().collect();
-    assert_eq!(lines[0], "train.epochs = 7  # --set train.epochs=7: holds");
-    assert!(lines.last().unwrap().contains("# built-in defaults, line ") && lines.len() >= 2, "{explained}");
-    let nowhere = listing(&["config", "explain", "sampler.r_max"]);
-    assert!(nowhere.starts_with("sampler.r_max is set nowhere: "), "{nowhere}");
-    let differing = listing(&["config", "diff", "fashion-mnist-lt", "fashion-mnist-full-lt"]);
-    assert!(differing.contains("- data.set = \"fashion-mnist-lt\""), "{differing}");
-    assert!(differing.lines().all(|line| line.starts_with("- ") || line.starts_with("+ ")), "{differing}");
-    let schema: Value = serde_json::from_str(&listing(&["config", "schema", "--no-build"])).unwrap();
-    let sampler = &schema["properties"]["sampler"];
-    assert!(sampler["properties"]["plugin"]["examples"].as_array().unwrap().contains(&"eos".into()));
-    let eos = |part: &&Value| part["if"]["properties"]["plugin"]["const"] == "eos";
-    let eos = sampler["allOf"].as_array().unwrap().iter().find(eos).unwrap();
-    assert!(eos["then"]["properties"]["k_neighbors"]["description"].is_string(), "{eos}");
-    assert!(listing(&["config", "check", "--no-build"]).contains("can be used"));
-    let refuse = |set: &str, message: &str| {
-        let output = driver_command().args(["config", "check", "--no-build", "--set", set]).output().unwrap();
-        assert_eq!(output.status.code(), Some(3));
-        assert!(stderr(&output).contains(message), "{}", stderr(&output));
-    };
-    refuse("sampler.k_neighbors=0", "--set sampler.k_neighbors=0: sampler.k_neighbors: ");
-    refuse("backbone.plugin=vit", "no backbone is called `vit`");
-}
-
-/// A run that fails: one error with all these parts, nothing on stdout, nothing left in the folder of runs.
-fn refuse(set: &[&str], parts: &[&str]) {
-    let runs = tempfile::tempdir().unwrap();
-    refused(&output(runs.path(), set), runs.path(), parts);
-}
-
-fn refused(output: &Output, runs: &Path, parts: &[&str]) {
-    let stderr = stderr(output);
-    assert!(!output.status.success(), "the run succeeded: {parts:?}");
-    assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
-    }
-    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
-    let left = fs::read_dir(runs.join("fashion-mnist-lt")).map(|entries| entries.count()).unwrap_or(0);
-    assert_eq!(left, 0, "something of the run is left");
-}
-
 #[test]
 fn wrong_configuration_is_told_with_its_place() {
     refuse(&["sampler.plugin=smot"], &["--set sampler.plugin=smot", "did you mean `smote`?"]);

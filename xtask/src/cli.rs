@@ -68,6 +68,17 @@ pub enum Command {
         #[command(flatten)]
         options: PassOn,
     },
+    /// Print a script that completes `expanse` in a shell, where that is an alias of `cargo xtask`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write a manual page for each command.
+    Man {
+        /// The folder to write them to.
+        #[arg(long, default_value = "man", value_name = "FOLDER")]
+        out: PathBuf,
+    },
     /// Whether the boundary (crates/abi) still suits the plugins of earlier versions, and which version it needs.
     Abi,
     /// Serve one plugin to the program that has started this one.
@@ -326,8 +337,23 @@ pub struct ShowOptions {
 pub enum DataCommand {
     /// List the data sets, where they lie and what they hold.
     List,
+    /// Make a data set and an experiment of a folder that holds a folder of pictures for each class.
+    New(NewDataOptions),
     /// Make the small long-tailed data set of the repository from the complete Fashion-MNIST.
     Pack(PackOptions),
+}
+
+/// Options of `data new`.
+#[derive(Debug, Args)]
+pub struct NewDataOptions {
+    /// Its name: lower-case letters, digits and hyphens.
+    pub name: String,
+    /// The folder: FOLDER/CLASS/…, or FOLDER/train/CLASS/… and FOLDER/test/CLASS/….
+    pub folder: PathBuf,
+    /// Side of the square image that each picture becomes, in pixels; from 32 to 64 if it is not given, as the pictures
+    /// are.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..))]
+    pub size: Option<u32>,
 }
 
 /// Options of `data pack`.

@@ -1,6 +1,6 @@
 use std::{error::Error as _, path::PathBuf, process::ExitCode};
 
-use expanse_config::ConfigError;
+use expanse_config::{ConfigError, Mark};
 use expanse_data::{DataError, EmbeddingsError};
 use expanse_host::{HostError, TrustError};
 use expanse_pipeline::PipelineError;
@@ -18,6 +18,8 @@ pub enum Error {
     Plugin {
         /// Where it is named.
         origin: String,
+        /// The same, if that is a file.
+        mark: Option<Box<Mark>>,
         /// What is wrong with it.
         source: Box<HostError>,
     },
@@ -39,6 +41,14 @@ pub enum Error {
     /// Data cannot be packed as asked.
     #[error("data pack: {0}")]
     Pack(String),
+    /// A data set cannot be made of a folder.
+    #[error("data set `{name}`: {message}")]
+    NewData {
+        /// Its name.
+        name: String,
+        /// What is wrong, and what to do.
+        message: String,
+    },
     /// A file cannot be read or written.
     #[error("{}: {source}", path.display())]
     File {
@@ -151,6 +161,38 @@ impl Error {
         };
         match &**host {
             HostError::Layout { difference, .. } => Some(difference),
+            _ => None,
+        }
+    }
+}
+
+impl Error {
+    /// The part of a file that is to be mended.
+    pub fn mark(&self) -> Option<Mark> {
+        match self {
+            Error::Config(error) => error.mark(),
+            Error::Plugin { mark, .. } => mark.as_deref().cloned(),
+            _ => None,
+        }
+    }
+
+    /// The command that tells more.
+    pub fn next(&self) -> Option<String> {
+        match self {
+            Error::Config(error) => match &**error {
+                ConfigError::Value { key, .. } | ConfigError::Refused { key, .. } => {
+                    let key = key.split_once('[').map_or(key.as_str(), |(key, _)| key);
+                    Some(format!(
+                        "`cargo xtask config explain {key}` tells its meaning and what every layer says of it"
+                    ))
+                }
+                ConfigError::UnknownKey { .. } => Some("`cargo xtask config show` prints every key".into()),
+                ConfigError::Option { .. } => {
+                    Some("`cargo xtask plugin describe NAME` tells the options of a plugin".into())
+                }
+                _ => None,
+            },
+            Error::Plugin { .. } => Some("`cargo xtask plugin list` tells what there is".into()),
             _ => None,
         }
     }

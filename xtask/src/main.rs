@@ -18,16 +18,19 @@ mod error;
 mod exit;
 mod logging;
 mod machine;
+mod new_data;
 mod pack;
 mod plugins;
 mod progress;
 mod run;
 mod runs;
 mod scaffold;
+mod shell;
 mod show;
 mod stdout;
 mod study;
 mod tidy;
+mod told;
 mod workspace;
 
 use std::process::ExitCode;
@@ -50,7 +53,7 @@ fn exit(result: Result<(), Error>, explain: bool) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", error::chain(&error));
+            told::error(&error);
             match error.explanation() {
                 Some(explanation) if explain => eprintln!("{explanation}"),
                 Some(_) => eprintln!("hint: --explain shows the difference"),
@@ -68,6 +71,11 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Augment(options) => augment::command(options, cli.quiet),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
+        Command::Completions { shell } => {
+            shell::completions(*shell);
+            Ok(())
+        }
+        Command::Man { out } => shell::pages(out),
         Command::Abi => boundary::command(),
         Command::PluginWorker => plugins::serve(),
         Command::Plugin(PluginCommand::New(options)) => scaffold::new(options),
@@ -80,6 +88,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Config(ConfigCommand::Schema(options)) => show::schema(options),
         Command::Config(ConfigCommand::Check { source, plugins }) => show::check(source, plugins),
         Command::Data(DataCommand::List) => data::list(),
+        Command::Data(DataCommand::New(options)) => new_data::command(options),
         Command::Data(DataCommand::Pack(options)) => data::pack(options),
         Command::Runs(command) => runs::command(command),
         Command::Doctor(options) => doctor::command(options),

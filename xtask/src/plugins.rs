@@ -114,7 +114,8 @@ pub fn fall_back(
     if missing.is_empty() || chosen == FALLBACK {
         return Ok(None);
     }
-    let failed = |source| Error::Plugin { origin: format!("{STAGE}.plugin"), source: Box::new(source) };
+    let failed =
+        |source| Error::Plugin { origin: format!("{STAGE}.plugin"), mark: None, source: Box::new(source) };
     let (_, version, sha256) = host.identify(Kind::Backend, FALLBACK).map_err(failed)?;
     components.backend = host.backend(FALLBACK, &Map::new()).map_err(failed)?;
     let options = Value::Object(Map::new());
@@ -191,8 +192,9 @@ fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
         }
         source => {
             let key = format!("{kind}.plugin");
+            let mark = resolved.mark(&key).map(Box::new);
             let origin = resolved.origin(&key).map_or(key, |origin| origin.to_string());
-            Error::Plugin { origin, source: Box::new(source) }
+            Error::Plugin { origin, mark, source: Box::new(source) }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     dry_run,
     ending::{Unfinished, end},
     error::Error,
-    exit, machine, plugins,
+    exit, logging, machine, plugins,
     progress::Progress,
     show,
     stdout::Protected,
@@ -123,6 +123,7 @@ pub fn run(resolved: &Resolved, host: &Host, quiet: bool) -> Result<(Outcome, Pr
         origins: serde_json::Value::Object(origins.collect()),
         made_by,
         events: progress.events(),
+        log: logging::taken(),
     };
     let folder = save(folder, &outcome, &data, &components, &provenance)?;
     Ok((outcome, data, folder))

@@ -69,7 +69,7 @@ pub fn new(options: &NewOptions) -> Result<(), Error> {
 }
 
 /// What can be a plugin, a crate and a part of a file name.
-fn check_name(name: &str) -> Result<(), String> {
+pub fn check_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let right = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(plain)
@@ -78,7 +78,7 @@ fn check_name(name: &str) -> Result<(), String> {
         && name.len() <= 40;
     let allowed =
         "lower-case letters, digits and single hyphens between them, a letter first, 40 characters at most";
-    if right { Ok(()) } else { Err(format!("`{name}` cannot be the name of a plugin; use {allowed}")) }
+    if right { Ok(()) } else { Err(format!("`{name}` cannot be the name; use {allowed}")) }
 }
 
 /// The file that cargo makes of the crate.

@@ -1,6 +1,6 @@
 use std::{collections::BTreeSet, env};
 
-use expanse_config::{ConfigError, Fate, Resolved, Said, Sources, resolve};
+use expanse_config::{ConfigError, Fate, Resolved, Said, Sources, meaning, resolve};
 use expanse_host::Kind;
 use serde_json::json;
 
@@ -44,6 +44,9 @@ pub fn config(options: &ShowOptions) -> Result<(), Error> {
 pub fn explain(key: &str, source: &Source) -> Result<(), Error> {
     let resolved = resolved(source, &[])?;
     let said = resolved.explain(key)?;
+    if let Some(meaning) = meaning(key) {
+        println!("# {meaning}");
+    }
     if said.is_empty() {
         let stage = key.split('.').next().unwrap_or_default();
         println!("{key} is set nowhere: if the plugin of [{stage}] has that option, its own default holds");

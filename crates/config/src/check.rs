@@ -17,7 +17,15 @@ pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), C
     let Experiment { data, train, finetune, .. } = experiment;
     let classes = data.classes.len();
     check.that(!data.folder.is_empty(), "data.folder", "empty", "the folder of the data set's files")?;
-    check.that(classes >= 2, "data.classes", list(classes), "2 names or more")?;
+    check.that(
+        classes != 1,
+        "data.classes",
+        list(classes),
+        "2 names or more, or none, to take those of the files",
+    )?;
+    check.that(data.image_size >= 8, "data.image_size", data.image_size, "8 pixels or more")?;
+    let share = data.test_share;
+    check.that(share > 0.0 && share <= 0.5, "data.test_share", share, "a share in (0, 0.5]")?;
     check.that(data.ratio >= 1.0, "data.ratio", data.ratio, "1 or more")?;
     check.that(
         (0.0..=0.5).contains(&data.validation),
@@ -25,7 +33,7 @@ pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), C
         data.validation,
         "a share in [0, 0.5]",
     )?;
-    let counted = data.profile != Profile::Counts || data.counts.len() == classes;
+    let counted = data.profile != Profile::Counts || classes == 0 || data.counts.len() == classes;
     check.that(
         counted,
         "data.counts",

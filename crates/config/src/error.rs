@@ -73,11 +73,15 @@ pub enum ConfigError {
         /// The names that exist.
         names: Vec<String>,
     },
-    /// A data set without a file.
-    #[error("{origin}: no data set `{name}` in {}{}", folder.display(), existing(name, names))]
-    NoDataSet {
-        /// The place that sets `data.set`.
+    /// A data set or a protocol without a file.
+    #[error("{origin}: no {what} `{name}` in {}{}", folder.display(), existing(name, names))]
+    NoChoice {
+        /// The place that names it.
         origin: Box<Origin>,
+        /// What it is.
+        what: &'static str,
+        /// The key that names it.
+        key: &'static str,
         /// The name asked for.
         name: String,
         /// Where it was looked for.

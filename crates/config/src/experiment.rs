@@ -11,6 +11,8 @@ pub struct Experiment {
     pub seed: u64,
     /// Worker threads; 0 takes all cores.
     pub threads: usize,
+    /// The protocol: the name of its file; empty for none.
+    pub protocol: String,
     /// The images and their imbalance.
     pub data: Data,
     /// The network from images to embeddings.
@@ -55,8 +57,15 @@ pub struct Data {
     pub format: String,
     /// Where its files lie, relative to the workspace or the standard places.
     pub folder: String,
-    /// The names of its classes, by label; 2 or more.
+    /// The names of its classes, by label; 2 or more, or none where the files tell.
     pub classes: Vec<String>,
+    /// Side of the square image that each picture becomes, in pixels, 8 or more.
+    pub image_size: usize,
+    /// Whether pictures are read with their colours.
+    #[serde(deserialize_with = "name")]
+    pub color: Color,
+    /// Share of the pictures of each class that is the test set where the folder has none, in `(0, 0.5]`.
+    pub test_share: f64,
     /// Images kept for each class.
     #[serde(deserialize_with = "name")]
     pub profile: Profile,
@@ -165,6 +174,16 @@ pub struct Run {
     pub cache: bool,
     /// Seconds after which phase 1 is kept again; 0 keeps it after each step.
     pub checkpoint_seconds: u64,
+}
+
+/// Whether pictures are read with their colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Color {
+    /// Luminance alone.
+    Gray,
+    /// Red, green and blue.
+    Rgb,
 }
 
 /// How many images of each class are kept.

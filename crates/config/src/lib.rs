@@ -3,6 +3,7 @@
 //! | layer | place |
 //! |---|---|
 //! | [`Layer::Defaults`] | `config/default.toml`, built in: the one place of every default |
+//! | [`Layer::Protocol`] | `config/protocols/NAME.toml`, chosen by `protocol` |
 //! | [`Layer::DataSet`] | `config/data/NAME.toml`, chosen by `data.set` |
 //! | [`Layer::Experiment`] | `config/experiments/NAME.toml`, or any `.toml` file, over those that it `extends` |
 //! | [`Layer::Environment`] | `EXPANSE_TRAIN__EPOCHS=5` |
@@ -17,6 +18,7 @@ mod error;
 mod experiment;
 mod explain;
 mod extraction;
+mod mark;
 mod names;
 mod origin;
 mod resolve;
@@ -28,15 +30,16 @@ mod tests;
 
 pub use error::{ConfigError, Hint};
 pub use experiment::{
-    Augment, ClassWeighting, Data, Experiment, Finetune, Gap, HeadInit, Isolation, Profile, Run, Schedule,
-    Selection, Stage, Train,
+    Augment, ClassWeighting, Color, Data, Experiment, Finetune, Gap, HeadInit, Isolation, Profile, Run,
+    Schedule, Selection, Stage, Train,
 };
 pub use explain::{Fate, Said};
+pub use mark::Mark;
 pub use names::{data_sets, experiments, nearest};
 pub use origin::{Layer, Origin};
 pub use resolve::{Sources, resolve};
 pub use resolved::Resolved;
-pub use schema::schema;
+pub use schema::{meaning, schema};
 
 /// The commented defaults, as they are built in.
 pub const DEFAULTS: &str = include_str!("../../../config/default.toml");

@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 pub enum Layer {
     /// The built-in defaults.
     Defaults,
+    /// The file of the protocol.
+    Protocol,
     /// The file of the data set.
     DataSet,
     /// The file of the experiment.
@@ -21,7 +23,7 @@ pub enum Layer {
 pub struct Origin {
     /// The layer it belongs to.
     pub layer: Layer,
-    /// The file, for data sets and experiments.
+    /// The file, for protocols, data sets and experiments.
     pub file: Option<PathBuf>,
     /// The line in the file or in the built-in defaults, from 1.
     pub line: Option<usize>,

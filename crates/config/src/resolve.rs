@@ -57,8 +57,11 @@ where
     for argument in sources.set {
         layers.push(Settings::flag(argument)?);
     }
-    let data_set = data_set(sources.config_folder, &layers)?;
-    layers.splice(1..1, data_set);
+    let below: Vec<_> = [PROTOCOL, DATA_SET]
+        .iter()
+        .filter_map(|choice| chosen(choice, sources.config_folder, &layers).transpose())
+        .collect::<Result<_, _>>()?;
+    layers.splice(1..1, below);
 
     layers.iter().try_for_each(|settings| check::keys(settings, &known))?;
     let before = layers.clone();
@@ -136,25 +139,69 @@ fn experiment_file(config_folder: &Path, name: &str) -> Result<PathBuf, ConfigEr
     named(folder, name, absent)
 }
 
-/// The file of the data set that the strongest layer names.
-fn data_set(config_folder: &Path, layers: &[Settings]) -> Result<Option<Settings>, ConfigError> {
-    const KEY: &str = "data.set";
-    let chosen = layers.iter().rev().find_map(|settings| Some((settings, settings.find(KEY)?)));
-    let Some((settings, value)) = chosen else { return Ok(None) };
-    let origin = || Box::new(settings.origin(KEY));
+/// A file that a key chooses by its name.
+struct Choice {
+    /// What it is, for people.
+    what: &'static str,
+    layer: Layer,
+    key: &'static str,
+    /// The folder below that of the configuration.
+    folder: &'static str,
+    /// Keys that make no sense in it: who chooses it has read them already.
+    foreign: &'static [&'static str],
+}
+
+const PROTOCOL: Choice = Choice {
+    what: "protocol",
+    layer: Layer::Protocol,
+    key: "protocol",
+    folder: "protocols",
+    foreign: &["protocol", "data.set"],
+};
+
+const DATA_SET: Choice = Choice {
+    what: "data set",
+    layer: Layer::DataSet,
+    key: "data.set",
+    folder: "data",
+    foreign: &["protocol", "data.set"],
+};
+
+/// The file that the strongest layer names; none if that is the empty name.
+fn chosen(
+    choice: &Choice,
+    config_folder: &Path,
+    layers: &[Settings],
+) -> Result<Option<Settings>, ConfigError> {
+    let Choice { what, layer, key, folder, foreign } = *choice;
+    let named_in = layers.iter().rev().find_map(|settings| Some((settings, settings.find(key)?)));
+    let Some((settings, value)) = named_in else { return Ok(None) };
+    let origin = || Box::new(settings.origin(key));
     let Some(name) = value.as_str() else {
-        return Err(ConfigError::value(origin(), KEY, kind(&value.to_actual()), "a string".into()));
+        return Err(ConfigError::value(origin(), key, kind(&value.to_actual()), "a string".into()));
     };
-    let absent =
-        |folder, names| ConfigError::NoDataSet { origin: origin(), name: name.to_owned(), folder, names };
-    let data_set = Settings::file(Layer::DataSet, named(config_folder.join("data"), name, absent)?)?;
-    match data_set.find(KEY).map(|other| other.as_str().unwrap_or_default()) {
-        Some(other) if other != name => {
-            let expected = format!("`{name}`, or no such key, in the file of that data set");
-            Err(ConfigError::value(Box::new(data_set.origin(KEY)), KEY, format!("`{other}`"), expected))
-        }
-        _ => Ok(Some(data_set)),
+    if name.is_empty() {
+        return Ok(None);
     }
+    let absent = |folder, names| {
+        let name = name.to_owned();
+        ConfigError::NoChoice { origin: origin(), what, key, name, folder, names }
+    };
+    let settings = Settings::file(layer, named(config_folder.join(folder), name, absent)?)?;
+    for &foreign in foreign {
+        if let Some(other) = settings.find(foreign)
+            && (foreign != key || other.as_str() != Some(name))
+        {
+            let origin = Box::new(settings.origin(foreign));
+            let found = other.as_str().map_or_else(|| kind(&other.to_actual()), |other| format!("`{other}`"));
+            let expected = match foreign == key {
+                true => format!("`{name}`, or no such key, in the file of that {what}"),
+                false => format!("no such key in the file of a {what}; experiments and flags choose it"),
+            };
+            return Err(ConfigError::value(origin, foreign, found, expected));
+        }
+    }
+    Ok(Some(settings))
 }
 
 /// The file of `name` in `folder`; if it is `absent`, the error knows the names that exist.

@@ -18,6 +18,12 @@ pub fn schema() -> Value {
     schema
 }
 
+/// What `config/default.toml` says of a dotted key; nothing of an option, which is its plugin's.
+pub fn meaning(key: &str) -> Option<String> {
+    let pointer = key.split('.').map(|name| format!("/properties/{name}")).collect::<String>();
+    schema().pointer(&pointer)?["description"].as_str().map(str::to_owned)
+}
+
 fn table(table: &dyn TableLike) -> Value {
     let mut properties = Map::new();
     for (name, _) in table.iter() {

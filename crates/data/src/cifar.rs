@@ -82,7 +82,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{Format, load};
 
     /// Two images in each batch: batch `b` has labels `b` and 0, and all values `10 b` and `10 b + 1`.
     fn folder() -> TempDir {
@@ -99,13 +98,13 @@ mod tests {
     #[test]
     fn batches_follow_each_other() {
         let folder = folder();
-        let data = load(Format::Cifar10Binary, folder.path(), None).unwrap();
+        let data = read(folder.path()).unwrap().data_set(None).unwrap();
         assert_eq!(data.train.labels(), [1, 0, 2, 0, 3, 0, 4, 0, 5, 0]);
         assert_eq!((data.test.labels(), data.test.len()), (&[0, 0][..], 2));
         assert_eq!(data.train.image(7), [41; 3072]);
         assert_eq!((data.train.shape, data.train.classes.len()), (SHAPE, 6));
         fs::write(folder.path().join(CLASSES), "airplane\nbird\r\ncat\ndeer\ndog\nfrog\nhorse\n\n").unwrap();
-        let data = load(Format::Cifar10Binary, folder.path(), None).unwrap();
+        let data = read(folder.path()).unwrap().data_set(None).unwrap();
         assert_eq!((data.test.classes.len(), data.test.classes[1].as_str()), (7, "bird"));
     }
 
@@ -115,7 +114,7 @@ mod tests {
         let mut bytes = fs::read(folder.path().join(name)).unwrap_or_default();
         change(&mut bytes);
         fs::write(folder.path().join(name), bytes).unwrap();
-        let message = load(Format::Cifar10Binary, folder.path(), None).unwrap_err().to_string();
+        let message = read(folder.path()).and_then(|stored| stored.data_set(None)).unwrap_err().to_string();
         assert!(message.contains(&format!("{name}{expected}")), "{message}");
     }
 

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use crate::{ImageSetError, ImageShape};
+use crate::{ImageSetError, ImageShape, PictureError};
 
 /// A data set could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +203,48 @@ pub enum DataError {
         /// What is wrong with them.
         source: ImageSetError,
     },
+    /// A folder of pictures has no classes.
+    #[error("{folder} has no folders; put the pictures of each class into a folder of its own there")]
+    NoClasses {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A class has no pictures.
+    #[error("{folder} holds no picture; put pictures of the class there, or leave the class out everywhere")]
+    NoPictures {
+        /// The folder of the class.
+        folder: PathBuf,
+    },
+    /// One picture cannot be both trained on and tested with.
+    #[error(
+        "class `{class}` in {folder} has one picture, and there is no folder `test`: give it two or more, or leave it out"
+    )]
+    OnePicture {
+        /// The folder of the data set.
+        folder: PathBuf,
+        /// The class.
+        class: String,
+    },
+    /// A folder is that of no class.
+    #[error(
+        "{path} is the folder of no class; the classes are {}: rename it, move it away, or name its class",
+        classes.join(", ")
+    )]
+    NoClass {
+        /// The folder.
+        path: PathBuf,
+        /// The classes.
+        classes: Vec<String>,
+    },
+    /// The name of a folder is no text.
+    #[error("{path}: the name of this folder, and so of a class, is not UTF-8; rename it")]
+    ClassName {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A picture cannot be read.
+    #[error(transparent)]
+    Picture(#[from] PictureError),
     /// IDX files of three dimensions hold images of one channel only.
     #[error("images of {channels} channels cannot be written to {path}: IDX holds 1 channel")]
     NotGray {

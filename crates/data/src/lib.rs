@@ -14,6 +14,7 @@ mod idx;
 mod images;
 mod load;
 mod normalization;
+mod pictures;
 mod prefetch;
 mod search;
 mod source;
@@ -26,8 +27,9 @@ pub use embeddings::{
 };
 pub use error::DataError;
 pub use images::{DataSet, ImageSet, ImageSetError, ImageShape};
-pub use load::{Format, UnknownFormat, load};
+pub use load::{Format, PictureOptions, UnknownFormat, load};
 pub use normalization::{Normalization, NormalizationError};
+pub use pictures::{PictureError, PictureFolder, Pictured, look, read_picture};
 pub use prefetch::{Batch, Prefetch};
 pub use search::{search, standard_bases};
 pub use write::write_idx;

@@ -4,7 +4,13 @@ use std::{
     str::FromStr,
 };
 
-use crate::{DataError, DataSet, ImageSet, ImageShape, cifar, idx};
+use expanse_domain::Seed;
+use expanse_imbalance::hold_out;
+
+use crate::{
+    DataError, DataSet, ImageSet, ImageShape, cifar, idx,
+    pictures::{self, PictureFolder},
+};
 
 /// A way in which data sets lie in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,17 @@ pub enum Format {
     /// `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin`, and the names of the classes in
     /// `batches.meta.txt` if that is there. Source: <https://www.cs.toronto.edu/~kriz/cifar.html>.
     Cifar10Binary,
+    /// Pictures in folders, one for each class: see [`PictureFolder::find`].
+    Pictures,
+}
+
+/// How pictures become a data set; the other formats hold images of one shape, and a test split.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PictureOptions {
+    /// The shape that every picture is given, of 1 or 3 channels.
+    pub shape: ImageShape,
+    /// Of each class, the share that is the test split, where the folder has none. At least one picture is.
+    pub test_share: f64,
 }
 
 /// There is no data format of this name.
@@ -29,36 +46,52 @@ pub struct UnknownFormat {
     pub got: String,
 }
 
-/// Reads a data set from the files of `format` in `folder`, each plain or, where there is no plain one, with `.gz`.
+/// Reads a data set from the files of `format` in `folder`; those of IDX and CIFAR-10 plain or, where there is no plain
+/// one, with `.gz`.
 ///
 /// The classes are those given, else those that the folder names, else one for each number up to the largest
 /// label of the training split. Everything is checked: what is cut short, too long, damaged or does not pair up
 /// is an error that names the file. (Rows of CIFAR-10 carry no count; there, the training batches must be equal.)
-pub fn load(format: Format, folder: &Path, classes: Option<&[String]>) -> Result<DataSet, DataError> {
+pub fn load(
+    format: Format,
+    folder: &Path,
+    classes: Option<&[String]>,
+    pictures: &PictureOptions,
+) -> Result<DataSet, DataError> {
     let stored = match format {
         Format::Idx => idx::read(folder)?,
         Format::Cifar10Binary => cifar::read(folder)?,
+        Format::Pictures => return load_pictures(folder, classes, pictures),
     };
-    let (train, test) = (stored.train, stored.test);
-    if train.shape != test.shape {
-        return Err(DataError::ShapeMismatch {
-            train_shape: train.shape,
-            test_shape: test.shape,
-            train: train.path,
-            test: test.path,
-        });
+    stored.data_set(classes)
+}
+
+fn load_pictures(
+    folder: &Path,
+    classes: Option<&[String]>,
+    options: &PictureOptions,
+) -> Result<DataSet, DataError> {
+    let PictureFolder { classes, train, test, .. } = PictureFolder::find(folder, classes)?;
+    let read = |files: &[Vec<PathBuf>]| pictures::read(files, &classes, options.shape);
+    if let Some(test) = test {
+        return Ok(DataSet { train: read(&train)?, test: read(&test)? });
     }
-    let classes =
-        classes.map(<[String]>::to_vec).or(stored.classes).unwrap_or_else(|| train.numbered_classes());
-    Ok(DataSet { train: train.with_classes(&classes)?, test: test.with_classes(&classes)? })
+    let alone = train.iter().position(|files| files.len() == 1);
+    if let Some(class) = alone {
+        return Err(DataError::OnePicture { folder: folder.into(), class: classes[class].clone() });
+    }
+    let all = read(&train)?;
+    // The split belongs to the data set: every experiment, whatever its seed, has the same test.
+    let (train, test) = hold_out(all.labels(), classes.len(), options.test_share, 1, Seed(0));
+    Ok(DataSet { train: all.select(&train), test: all.select(&test) })
 }
 
 impl Format {
-    const ALL: [Self; 2] = [Self::Idx, Self::Cifar10Binary];
+    const ALL: [Self; 3] = [Self::Idx, Self::Cifar10Binary, Self::Pictures];
 
     /// The names of all formats.
     pub fn names() -> &'static [&'static str] {
-        const { &[Self::ALL[0].name(), Self::ALL[1].name()] }
+        const { &[Self::ALL[0].name(), Self::ALL[1].name(), Self::ALL[2].name()] }
     }
 
     /// The name of this format.
@@ -66,6 +99,7 @@ impl Format {
         match self {
             Self::Idx => "idx",
             Self::Cifar10Binary => "cifar10-binary",
+            Self::Pictures => "pictures",
         }
     }
 }
@@ -90,6 +124,24 @@ pub(crate) struct Stored {
     pub(crate) train: Split,
     pub(crate) test: Split,
     pub(crate) classes: Option<Vec<String>>,
+}
+
+impl Stored {
+    /// Both splits, checked against one another and the classes: those given, else those of the files, else numbers.
+    pub(crate) fn data_set(self, classes: Option<&[String]>) -> Result<DataSet, DataError> {
+        let (train, test) = (self.train, self.test);
+        if train.shape != test.shape {
+            return Err(DataError::ShapeMismatch {
+                train_shape: train.shape,
+                test_shape: test.shape,
+                train: train.path,
+                test: test.path,
+            });
+        }
+        let classes =
+            classes.map(<[String]>::to_vec).or(self.classes).unwrap_or_else(|| train.numbered_classes());
+        Ok(DataSet { train: train.with_classes(&classes)?, test: test.with_classes(&classes)? })
+    }
 }
 
 /// The images of one split, with their labels by file.
@@ -130,6 +182,6 @@ mod tests {
             assert_eq!(name.parse(), Ok(format));
         }
         let message = "png".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(message, "data format `png` is unknown; use one of: idx, cifar10-binary");
+        assert_eq!(message, "data format `png` is unknown; use one of: idx, cifar10-binary, pictures");
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::{Format, load};
+    use crate::idx;
 
     fn set(channels: usize, labels: &[u32]) -> ImageSet {
         let shape = ImageShape { channels, height: 1, width: 2 };
@@ -112,7 +112,7 @@ mod tests {
                 let path = |part| folder.path().join(format!("{split}-{part}-ubyte{extension}"));
                 write_idx(&written, &path("images-idx3"), &path("labels-idx1"), gzip).unwrap();
             }
-            let read = load(Format::Idx, folder.path(), Some(&written.classes)).unwrap();
+            let read = idx::read(folder.path()).unwrap().data_set(Some(&written.classes)).unwrap();
             assert_eq!((&read.train, &read.test), (&written, &written));
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 8);

@@ -17,13 +17,20 @@ pub fn keep(labels: &[u32], counts: &ClassCounts, seed: Seed) -> Vec<usize> {
 
 /// A stratified split: the rows that stay in training and the rows held out, both ascending.
 ///
-/// Of a class with n rows, round(`fraction` · n) are held out, but at least one stays in training; so a
-/// class of one row gives none. A fraction outside `[0, 1]` counts as the nearer end. Each class is drawn
+/// Of a class with n rows, round(`fraction` · n) are held out, or `least` if that is more, but at least one stays in
+/// training; so a class of one row gives none. A fraction outside `[0, 1]` counts as the nearer end. Each class is drawn
 /// from `seed.derive("hold-out", [class])`; rows whose label lies outside `0..classes` are in neither part.
-pub fn hold_out(labels: &[u32], classes: usize, fraction: f64, seed: Seed) -> (Vec<usize>, Vec<usize>) {
+pub fn hold_out(
+    labels: &[u32],
+    classes: usize,
+    fraction: f64,
+    least: usize,
+    seed: Seed,
+) -> (Vec<usize>, Vec<usize>) {
     let (mut train, mut held_out) = (Vec::new(), Vec::new());
     for (class, rows) in rows_by_class(labels, classes).iter().enumerate() {
-        let count = ((fraction * rows.len() as f64).round() as usize).min(rows.len().saturating_sub(1));
+        let share = (fraction * rows.len() as f64).round() as usize;
+        let count = share.max(least).min(rows.len().saturating_sub(1));
         let shuffled = draw(rows, rows.len(), &mut seed.derive("hold-out", &[class as u64]).rng());
         held_out.extend_from_slice(&shuffled[..count]);
         train.extend_from_slice(&shuffled[count..]);
@@ -87,14 +94,17 @@ mod tests {
 
     #[test]
     fn hold_out_is_stratified_and_never_empties_a_class() {
-        let check = |fraction, expected: [u64; 5]| {
+        let check_least = |fraction, least, expected: [u64; 5]| {
             let labels = labels(&[40, 25, 4, 1, 0]);
-            let (train, held_out) = hold_out(&labels, 5, fraction, Seed(1));
+            let (train, held_out) = hold_out(&labels, 5, fraction, least, Seed(1));
             assert_eq!(sizes(&labels, &held_out, 5), expected, "{fraction}");
             let mut all = [train, held_out].concat();
             all.sort_unstable();
             assert!(all.into_iter().eq(0..labels.len()), "each row is in one part");
         };
+        check_least(0.1, 1, [4, 3, 1, 0, 0]);
+        check_least(0.0, 9, [9, 9, 3, 0, 0]);
+        let check = |fraction, expected| check_least(fraction, 0, expected);
         check(0.0, [0, 0, 0, 0, 0]);
         check(0.1, [4, 3, 0, 0, 0]);
         check(0.5, [20, 13, 2, 0, 0]);

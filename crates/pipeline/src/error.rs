@@ -39,6 +39,14 @@ pub enum PipelineError {
         /// What is wrong with which file.
         source: DataError,
     },
+    /// There is nothing to tell apart.
+    #[error("data set `{set}` has the classes [{}]; two or more are needed: is data.folder the right one?", classes.join(", "))]
+    OneClass {
+        /// The data set.
+        set: String,
+        /// Its classes.
+        classes: Vec<String>,
+    },
     /// The imbalance profile cannot be met.
     #[error("data.profile: {0}")]
     Profile(#[from] ProfileError),

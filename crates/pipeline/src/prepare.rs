@@ -4,7 +4,9 @@ use std::{
 };
 
 use expanse_config::{self as config, Experiment};
-use expanse_data::{DataSet, Format, ImageSet, Normalization, load, search, standard_bases};
+use expanse_data::{
+    DataSet, Format, ImageSet, ImageShape, Normalization, PictureOptions, load, search, standard_bases,
+};
 use expanse_domain::{ClassCounts, Seed};
 use expanse_imbalance::{Profile, hold_out, keep};
 
@@ -31,11 +33,14 @@ pub fn prepare(experiment: &Experiment, root: &Path) -> Result<Prepared, Pipelin
     let seed = Seed(experiment.seed);
     let (_, loaded) = find(data, root)?;
 
+    if loaded.train.classes.len() < 2 {
+        return Err(PipelineError::OneClass { set: data.set.clone(), classes: loaded.train.classes });
+    }
     let available = loaded.train.counts();
     let largest = Some(data.largest).filter(|&largest| largest > 0);
     let wanted = profile(data).counts(&available, largest)?;
     let kept = loaded.train.select(&keep(loaded.train.labels(), &wanted, seed));
-    let (train, held_out) = hold_out(kept.labels(), kept.classes.len(), data.validation, seed);
+    let (train, held_out) = hold_out(kept.labels(), kept.classes.len(), data.validation, 0, seed);
     let (train, validation) = (kept.select(&train), kept.select(&held_out));
     for (part, counts) in [("training", train.counts()), ("test", loaded.test.counts())] {
         if let Some(class) = counts.as_slice().iter().position(|&count| count == 0) {
@@ -61,9 +66,20 @@ pub fn find(data: &config::Data, root: &Path) -> Result<(PathBuf, DataSet), Pipe
         bases,
     })?;
     let classes = Some(data.classes.as_slice()).filter(|names| !names.is_empty());
-    let loaded = load(format, &folder, classes)
+    let size = data.image_size;
+    let shape = ImageShape { channels: channels(data.color), height: size, width: size };
+    let pictures = PictureOptions { shape, test_share: data.test_share };
+    let loaded = load(format, &folder, classes, &pictures)
         .map_err(|source| PipelineError::Data { set: data.set.clone(), source })?;
     Ok((folder, loaded))
+}
+
+/// The channels of a picture.
+pub(crate) fn channels(color: config::Color) -> usize {
+    match color {
+        config::Color::Gray => 1,
+        config::Color::Rgb => 3,
+    }
 }
 
 fn profile(data: &config::Data) -> Profile {

@@ -20,6 +20,8 @@ pub struct Provenance {
     pub made_by: Value,
     /// The events of the run, one JSON object a line.
     pub events: String,
+    /// What was logged, one JSON object a line.
+    pub log: String,
 }
 
 /// Writes all files of a run and completes its folder:
@@ -29,6 +31,7 @@ pub struct Provenance {
 /// | `config.toml`, `origins.json` | the resolved configuration, and where each value comes from |
 /// | `record.json` | what made the run: plugins with versions, hashes, time and memory of their calls; data, machine, notes |
 /// | `events.jsonl` | what happened, one event a line |
+/// | `log.jsonl` | what was logged, by plugins too, one record a line |
 /// | `metrics.json` | what was measured |
 /// | `baseline.safetensors` | the model of phase 1 |
 /// | `checkpoint.safetensors` | the reassembled model, the one to use |
@@ -59,6 +62,7 @@ pub fn save(
     folder.write("origins.json", &serde_json::to_vec_pretty(&provenance.origins)?)?;
     folder.write("record.json", &serde_json::to_vec_pretty(&record)?)?;
     folder.write("events.jsonl", provenance.events.as_bytes())?;
+    folder.write("log.jsonl", provenance.log.as_bytes())?;
     folder.write("baseline.safetensors", &checkpoint(&outcome.baseline, data)?)?;
     folder.write("checkpoint.safetensors", &checkpoint(&outcome.three_phase, data)?)?;
     folder.write("embeddings.safetensors", &embeddings(outcome)?)?;

@@ -95,7 +95,10 @@ fn values_outside_their_range() {
     flag("data.validation=0.6", "data.validation is 0.6, expected a share in [0, 0.5]");
     flag("data.validation=-0.1", "data.validation is -0.1, expected a share in [0, 0.5]");
     flag("data.folder=\"\"", "data.folder is empty, expected the folder of the data set's files");
-    flag("data.classes=[\"a\"]", "data.classes is a list of 1, expected 2 names or more");
+    flag(
+        "data.classes=[\"a\"]",
+        "data.classes is a list of 1, expected 2 names or more, or none, to take those of the files",
+    );
     flag(
         "augment.sampling_strategy=0",
         "augment.sampling_strategy is 0, expected a name, a ratio above 0 or a list of counts",
@@ -155,6 +158,17 @@ fn missing_files() {
         &[],
         &[],
         "config/data/stray.toml:2: data.set is `photos`, expected `stray`, or no such key, in the file of that data set",
+    );
+    file(
+        "protocol = 'quik'\n",
+        "config/experiments/x.toml:1: no protocol `quik` in config/protocols; did you mean `quick`?\nexisting: quick, stray",
+    );
+    flag("protocol=3", "protocol is 3, expected a string");
+    check(
+        "protocol = 'stray'",
+        &[],
+        &[],
+        "config/protocols/stray.toml:1: data.set is `photos`, expected no such key in the file of a protocol; experiments and flags choose it",
     );
 
     let folder = tempfile::tempdir().unwrap();

@@ -41,6 +41,22 @@ fn each_layer_overrides_those_below() {
 }
 
 #[test]
+fn a_protocol_is_stronger_than_the_defaults_alone() {
+    check("protocol = 'quick'", &[], &[], "train.epochs", json!(2), "/protocols/quick.toml:1");
+    check(
+        "protocol = 'quick'\ndata.set = 'photos'",
+        &[],
+        &[],
+        "train.epochs",
+        json!(7),
+        "/data/photos.toml:5",
+    );
+    check("protocol = 'quick'", &[], &["protocol="], "train.epochs", json!(default_epochs()), "");
+    let of_protocol = "/protocols/quick.toml:2";
+    check("", &[("EXPANSE_PROTOCOL", "quick")], &[], "finetune.epochs", json!(1), of_protocol);
+}
+
+#[test]
 fn the_strongest_layer_chooses_the_data_set() {
     let (key, photos) = ("data.folder", json!("photos"));
     check("", &[], &[], key, json!("lt"), "/data/fashion-mnist-lt.toml:2");

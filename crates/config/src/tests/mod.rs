@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use crate::{ConfigError, Resolved, Sources, resolve};
 
-/// A configuration folder with two data sets and the experiment `x`, resolved with variables and flags.
+/// A configuration folder with data sets, protocols and the experiment `x`, resolved with variables and flags.
 fn resolve_x(experiment: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Resolved, String> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -18,6 +18,8 @@ fn resolve_x(experiment: &str, environment: &[(&str, &str)], set: &[&str]) -> Re
     write("data/fashion-mnist-lt.toml", "[data]\nfolder = 'lt'\nclasses = ['a', 'b']\n");
     write("data/photos.toml", "[data]\nfolder = 'photos'\nclasses = ['a', 'b']\n[train]\nepochs = 7\n");
     write("data/stray.toml", "[data]\nset = 'photos'\n");
+    write("protocols/quick.toml", "train.epochs = 2\nfinetune.epochs = 1\n");
+    write("protocols/stray.toml", "data.set = 'photos'\n");
     write("experiments/x.toml", experiment);
     write("experiments/cifar10-paper.toml", "");
     let resolved = resolve_in(folder.path(), Some("x"), environment, set);

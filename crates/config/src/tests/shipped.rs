@@ -5,7 +5,8 @@ use std::{
 
 use super::resolve_in;
 use crate::{
-    ClassWeighting, DEFAULTS, Experiment, HeadInit, Profile, Selection, data_sets, document, experiments,
+    ClassWeighting, DEFAULTS, Experiment, HeadInit, Layer, Profile, Selection, data_sets, document,
+    experiments, names::toml_files,
 };
 
 fn config() -> PathBuf {
@@ -28,6 +29,12 @@ fn every_experiment_and_data_set_resolves() {
     for set in &sets {
         let data = resolve_in(&config(), None, &[], &[&format!("data.set={set}")]).unwrap().experiment.data;
         assert_eq!(data.classes.len(), 10, "{set}");
+    }
+    for protocol in toml_files(&config().join("protocols")).unwrap() {
+        let resolved = resolve_in(&config(), None, &[], &[&format!("protocol={protocol}")]).unwrap();
+        let lowest =
+            resolved.origins().into_values().filter(|origin| origin.layer == Layer::Protocol).count();
+        assert!(lowest > 5, "{protocol} says {lowest} values");
     }
 }
 
@@ -82,7 +89,10 @@ fn the_resolved_toml_is_ordered_in_tables() {
         "run",
     ];
     assert_eq!(heads, tables.map(|table| format!("[{table}]")));
-    assert!(text.starts_with("seed = 0\nthreads = 0\n\n[data]\nset = \"fashion-mnist-lt\"\n"), "{text}");
+    assert!(
+        text.starts_with("seed = 0\nthreads = 0\nprotocol = \"\"\n\n[data]\nset = \"fashion-mnist-lt\"\n"),
+        "{text}"
+    );
     assert!(text.contains("\n[backbone]\nplugin = \"resnet\"\ndepth = 8\n\n[head]\n"), "{text}");
 }
 

@@ -4,7 +4,7 @@ use flate2::{Compression, write::GzEncoder};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{DataSet, Format, load};
+use crate::DataSet;
 
 /// Two training images of 1×2 and one test image, as bytes of the four files.
 struct Files([Vec<u8>; 4]);
@@ -37,7 +37,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn load_idx(folder: &Path) -> Result<DataSet, DataError> {
-    load(Format::Idx, folder, None)
+    read(folder)?.data_set(None)
 }
 
 /// The message of loading `folder`, with the folder itself left out of paths.
@@ -81,7 +81,7 @@ fn compressed_files_are_read() {
 #[test]
 fn classes_are_the_ones_given() {
     let folder = Files::good().folder();
-    let load = |classes: &[&str]| load(Format::Idx, folder.path(), Some(&names(classes)));
+    let load = |classes: &[&str]| read(folder.path())?.data_set(Some(&names(classes)));
     assert_eq!(load(&["a", "b", "c", "d"]).unwrap().test.counts().as_slice(), [0, 1, 0, 0]);
     let message = load(&["a", "b"]).unwrap_err().to_string();
     assert!(
