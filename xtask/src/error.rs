@@ -1,5 +1,6 @@
 use std::{error::Error as _, path::PathBuf, process::ExitCode};
 
+use expanse_checkpoint::{ReadError, RenameError, WriteError};
 use expanse_config::{ConfigError, Mark};
 use expanse_data::{DataError, EmbeddingsError};
 use expanse_host::{HostError, TrustError};
@@ -38,6 +39,28 @@ pub enum Error {
     /// Embeddings cannot be read or written.
     #[error(transparent)]
     Embeddings(#[from] Box<EmbeddingsError>),
+    /// The file of a model cannot be read.
+    #[error(transparent)]
+    Checkpoint(Box<ReadError>),
+    /// The file of a model cannot be written.
+    #[error(transparent)]
+    Written(Box<WriteError>),
+    /// The file of a model is not one of the experiment's.
+    #[error("checkpoint {}: {source}", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: Box<PipelineError>,
+    },
+    /// The tensors of a model cannot be renamed as asked.
+    #[error("checkpoint {}: {source}", path.display())]
+    Renaming {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: Box<RenameError>,
+    },
     /// Data cannot be packed as asked.
     #[error("data pack: {0}")]
     Pack(String),
@@ -126,6 +149,18 @@ impl From<ConfigError> for Error {
 impl From<EmbeddingsError> for Error {
     fn from(error: EmbeddingsError) -> Self {
         Self::Embeddings(Box::new(error))
+    }
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        Self::Checkpoint(Box::new(error))
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        Self::Written(Box::new(error))
     }
 }
 

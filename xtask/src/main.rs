@@ -6,6 +6,7 @@
 
 mod augment;
 mod boundary;
+mod checkpoint;
 mod checks;
 mod cli;
 mod conformance;
@@ -15,6 +16,7 @@ mod doctor;
 mod dry_run;
 mod ending;
 mod error;
+mod evaluate;
 mod exit;
 mod logging;
 mod machine;
@@ -69,6 +71,8 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Run(options) => run::command(options, cli.quiet),
         Command::Study(options) => study::command(options, cli.quiet),
         Command::Augment(options) => augment::command(options, cli.quiet),
+        Command::Evaluate(options) => evaluate::command(options, cli.quiet),
+        Command::Checkpoint(command) => checkpoint::command(command, cli.quiet),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
         Command::Completions { shell } => {

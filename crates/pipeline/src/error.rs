@@ -1,6 +1,7 @@
 use std::{io, path::PathBuf};
 
-use expanse_data::DataError;
+use expanse_checkpoint::{Misfit, WriteError};
+use expanse_data::{DataError, NormalizationError};
 use expanse_host::HostError;
 use expanse_imbalance::{ProfileError, StrategyError, WeightError};
 use expanse_metrics::{GapError, ScoresError};
@@ -129,6 +130,40 @@ pub enum PipelineError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// A checkpoint is not one of the model.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// What a checkpoint tells of its model is not what Expanse writes.
+    #[error(
+        "what it tells of its model (`expanse`) cannot be read: {0}; write it anew with the version that made it"
+    )]
+    About(#[source] serde_json::Error),
+    /// What a checkpoint tells of its model does not fit together.
+    #[error(
+        "what it tells of its model (`expanse`) cannot be: {message}; write it anew with the version that made it"
+    )]
+    Told {
+        /// What does not fit.
+        message: String,
+    },
+    /// A checkpoint tells of a normalisation that is none.
+    #[error("what it tells of its model (`expanse`) cannot be: {0}")]
+    Normalization(#[from] NormalizationError),
+    /// A checkpoint was made for other images.
+    #[error(
+        "it was made for {what} {told}, and the experiment has {found}; name the experiment that it was made with"
+    )]
+    Other {
+        /// What differs.
+        what: &'static str,
+        /// What the checkpoint tells.
+        told: String,
+        /// What the experiment has.
+        found: String,
+    },
+    /// A model cannot be written.
+    #[error("the model cannot be written: {0}")]
+    Model(#[from] WriteError),
     /// A file of the run cannot be written.
     #[error("run folder {}: {doing} failed: {source}; free space there or choose another place with run.folder", path.display())]
     Store {
@@ -168,5 +203,11 @@ impl PipelineError {
     /// Whether the user has asked to stop.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled | Self::Stopped { .. } | Self::Host(HostError::Cancelled))
+    }
+
+    /// Whether it is about the file of a model, which its message does not name.
+    pub fn is_about_checkpoint(&self) -> bool {
+        use PipelineError::{About, Misfit, Normalization, Other, Told};
+        matches!(self, Misfit(_) | About(_) | Told { .. } | Normalization(_) | Other { .. })
     }
 }

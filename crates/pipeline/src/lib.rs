@@ -6,6 +6,7 @@
 
 mod augment;
 mod cache;
+mod checkpoint;
 mod error;
 mod learning_rate;
 mod model;
@@ -22,13 +23,14 @@ mod store;
 mod train;
 
 pub use augment::{Augmented, augment};
+pub use checkpoint::{About, Evaluated, Made, Subject, evaluate, predict};
 pub use error::PipelineError;
 pub use learning_rate::learning_rate;
 pub use observer::{Event, Observer, Silent};
 pub use plan::{KeptPhase, Plan, TrainingPlan, plan};
 pub use prepare::{Prepared, find, prepare};
 pub use record::{Provenance, save};
-pub use rehearsal::missing_operations;
+pub use rehearsal::{missing_operations, missing_to_predict};
 pub use run::{Components, Identity, Outcome, run};
 pub use runs::{Damage, Kept, runs, verify};
 pub use store::RunFolder;

@@ -1,13 +1,13 @@
 //! A model in a session: programs recorded as they are needed, for each size of batch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use expanse_data::{ImageSet, Normalization, write_batch};
+use expanse_data::{ImageSet, ImageShape, Normalization, write_batch};
 use expanse_domain::{ClassCounts, Matrix, MatrixView, Seed};
 use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
 use expanse_metrics::{Scores, scores, softmax};
 use expanse_program::{
-    BackboneRequest, HeadRequest, LossRequest, Optimizer, Program, TensorData, TensorView,
+    BackboneRequest, HeadRequest, LossRequest, Optimizer, Parameter, Program, TensorData, TensorView,
 };
 
 use crate::{Components, PipelineError, Prepared};
@@ -50,14 +50,22 @@ pub(crate) struct Model<'a> {
 impl<'a> Parts<'a> {
     /// The parts of the model, with the length of its embeddings.
     pub fn of(data: &'a Prepared, components: &'a Components) -> Result<Self, PipelineError> {
-        let shape = data.train.shape;
+        Self::new(data.train.shape, data.counts.as_slice(), components)
+    }
+
+    /// As [`of`](Self::of), for images of that shape and so many training samples of each class.
+    pub fn new(
+        shape: ImageShape,
+        class_counts: &'a [u64],
+        components: &'a Components,
+    ) -> Result<Self, PipelineError> {
         let mut parts = Self {
             backbone: &*components.backbone,
             head: &*components.head,
             loss: &*components.loss,
             image: [shape.channels, shape.height, shape.width],
             features: 0,
-            class_counts: data.counts.as_slice(),
+            class_counts,
         };
         let backbone = parts.backbone.record(&parts.backbone_request(1))?;
         let embedding = backbone.header.output("embedding").and_then(|port| port.shape.get(1));
@@ -97,6 +105,14 @@ impl<'a> Parts<'a> {
     pub fn multiply_adds(&self) -> Result<u64, PipelineError> {
         let programs = self.programs(Role::Predict, 1)?;
         Ok(programs.iter().map(|program| program.header.multiply_adds).sum())
+    }
+
+    /// What backbone and head keep, and the names that PyTorch's common implementation has for parts of theirs.
+    pub fn parameters(&self) -> Result<(Vec<Parameter>, BTreeMap<String, String>), PipelineError> {
+        let programs = self.programs(Role::Predict, 1)?;
+        let headers = || programs.iter().map(|program| &program.header);
+        let usual_names = headers().flat_map(|header| header.usual_names.clone()).collect();
+        Ok((headers().flat_map(|header| header.parameters.clone()).collect(), usual_names))
     }
 
     /// The whole model's programs for one sample, to look at before anything runs.

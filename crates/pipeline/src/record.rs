@@ -1,13 +1,13 @@
 //! What a run leaves on disk: enough to check it, to repeat it and to go on from it.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::path::PathBuf;
 
+use expanse_checkpoint::{Format, to_bytes};
 use expanse_domain::Matrix;
-use expanse_program::tensors_from_bytes;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
-use crate::{Components, Outcome, PipelineError, Prepared, RunFolder};
+use crate::{About, Components, Outcome, PipelineError, Prepared, RunFolder, checkpoint::kept, model::Parts};
 
 /// What the driver knows of a run, besides its outcome.
 #[derive(Clone, Debug)]
@@ -63,25 +63,15 @@ pub fn save(
     folder.write("record.json", &serde_json::to_vec_pretty(&record)?)?;
     folder.write("events.jsonl", provenance.events.as_bytes())?;
     folder.write("log.jsonl", provenance.log.as_bytes())?;
-    folder.write("baseline.safetensors", &checkpoint(&outcome.baseline, data)?)?;
-    folder.write("checkpoint.safetensors", &checkpoint(&outcome.three_phase, data)?)?;
+    let (about, (_, usual_names)) =
+        (About::new(data, components), Parts::of(data, components)?.parameters()?);
+    for (file, parameters) in [("baseline", &outcome.baseline), ("checkpoint", &outcome.three_phase)] {
+        let model = to_bytes(Format::Safetensors, &kept(parameters, &usual_names, &about)?)?;
+        folder.write(&format!("{file}.safetensors"), &model)?;
+    }
     folder.write("embeddings.safetensors", &embeddings(outcome)?)?;
     folder.write("metrics.json", &serde_json::to_vec_pretty(&outcome.metrics)?)?;
     folder.finish()
-}
-
-/// A model with what its user needs besides: class names and the normalization of its images.
-fn checkpoint(parameters: &[u8], data: &Prepared) -> Result<Vec<u8>, PipelineError> {
-    let about = json!({
-        "classes": data.train.classes,
-        "image": [data.train.shape.channels, data.train.shape.height, data.train.shape.width],
-        "mean": data.normalization.mean(),
-        "std": data.normalization.std(),
-    });
-    let tensors = tensors_from_bytes(parameters)?;
-    let parts = tensors.iter().map(|tensor| (tensor.name.as_str(), &tensor.shape, floats(&tensor.values)));
-    // One entry only: several would be written in an order that changes from run to run.
-    serialize(parts.collect(), Some(HashMap::from([("expanse".into(), about.to_string())])))
 }
 
 fn embeddings(outcome: &Outcome) -> Result<Vec<u8>, PipelineError> {
@@ -95,20 +85,17 @@ fn embeddings(outcome: &Outcome) -> Result<Vec<u8>, PipelineError> {
     let labels = |labels: &[u32]| ints(&mut labels.iter().map(|&label| u64::from(label)));
     let steps: Vec<f32> = provenance.iter().map(|p| p.r).collect();
     let (train_rows, test_rows) = (vec![outcome.train.1.len()], vec![outcome.test.1.len()]);
-    serialize(
-        vec![
-            ("train.embeddings", &shape(&outcome.train.0), floats(outcome.train.0.as_slice())),
-            ("train.labels", &train_rows, labels(&outcome.train.1)),
-            ("test.embeddings", &shape(&outcome.test.0), floats(outcome.test.0.as_slice())),
-            ("test.labels", &test_rows, labels(&outcome.test.1)),
-            ("synthetic.embeddings", &shape(&synthetic.features), floats(synthetic.features.as_slice())),
-            ("synthetic.labels", &rows, labels(&synthetic.labels)),
-            ("synthetic.base", &rows, ints(&mut provenance.iter().map(|p| p.base))),
-            ("synthetic.partner", &rows, ints(&mut provenance.iter().map(|p| p.partner))),
-            ("synthetic.r", &rows, floats(&steps)),
-        ],
-        None,
-    )
+    serialize(vec![
+        ("train.embeddings", &shape(&outcome.train.0), floats(outcome.train.0.as_slice())),
+        ("train.labels", &train_rows, labels(&outcome.train.1)),
+        ("test.embeddings", &shape(&outcome.test.0), floats(outcome.test.0.as_slice())),
+        ("test.labels", &test_rows, labels(&outcome.test.1)),
+        ("synthetic.embeddings", &shape(&synthetic.features), floats(synthetic.features.as_slice())),
+        ("synthetic.labels", &rows, labels(&synthetic.labels)),
+        ("synthetic.base", &rows, ints(&mut provenance.iter().map(|p| p.base))),
+        ("synthetic.partner", &rows, ints(&mut provenance.iter().map(|p| p.partner))),
+        ("synthetic.r", &rows, floats(&steps)),
+    ])
 }
 
 fn floats(values: &[f32]) -> (Dtype, Vec<u8>) {
@@ -117,13 +104,10 @@ fn floats(values: &[f32]) -> (Dtype, Vec<u8>) {
 
 type Part<'a> = (&'a str, &'a Vec<usize>, (Dtype, Vec<u8>));
 
-fn serialize(
-    parts: Vec<Part<'_>>,
-    metadata: Option<HashMap<String, String>>,
-) -> Result<Vec<u8>, PipelineError> {
+fn serialize(parts: Vec<Part<'_>>) -> Result<Vec<u8>, PipelineError> {
     let views: Result<Vec<_>, safetensors::SafeTensorError> = parts
         .iter()
         .map(|(name, shape, (dtype, bytes))| Ok((*name, TensorView::new(*dtype, shape.to_vec(), bytes)?)))
         .collect();
-    Ok(safetensors::serialize(views?, metadata)?)
+    Ok(safetensors::serialize(views?, None)?)
 }

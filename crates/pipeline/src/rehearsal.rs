@@ -5,7 +5,7 @@ use expanse_domain::{Matrix, Seed};
 use expanse_host::{Backend, Device, Sampler};
 use expanse_program::check_chain;
 
-use crate::{Components, PipelineError, Prepared, augment, model::Parts};
+use crate::{Components, PipelineError, Prepared, Subject, augment, model::Parts};
 
 /// Samples of each class that a rehearsed sampler gets at most.
 const REHEARSED_SAMPLES: u64 = 500;
@@ -35,8 +35,18 @@ pub(crate) fn rehearse<'a>(
 
 /// The operations of the model that the backend of the components lacks, each once; empty if it can run it.
 pub fn missing_operations(data: &Prepared, components: &Components) -> Result<Vec<String>, PipelineError> {
+    missing(Parts::of(data, components)?, components)
+}
+
+/// As [`missing_operations`], for a model that is applied and not trained.
+pub fn missing_to_predict(subject: &Subject, components: &Components) -> Result<Vec<String>, PipelineError> {
+    let counts = vec![1; subject.classes.len()];
+    missing(Parts::new(subject.shape, &counts, components)?, components)
+}
+
+fn missing(parts: Parts<'_>, components: &Components) -> Result<Vec<String>, PipelineError> {
     let mut missing = Vec::new();
-    for program in Parts::of(data, components)?.sample_programs()? {
+    for program in parts.sample_programs()? {
         for operation in components.backend.missing_operations(&program)? {
             if !missing.contains(&operation) {
                 missing.push(operation);

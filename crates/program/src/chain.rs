@@ -159,6 +159,7 @@ mod tests {
             inputs: inputs.iter().map(port).collect(),
             outputs: outputs.iter().map(port).collect(),
             parameters: names.iter().map(parameter).collect(),
+            usual_names: BTreeMap::new(),
             constants: vec![],
             multiply_adds: 0,
         }

@@ -129,6 +129,8 @@ fn digest(graph: &[u8], constants: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::{Constant, DType};
 
@@ -140,6 +142,7 @@ mod tests {
             inputs: vec![],
             outputs: vec![],
             parameters: vec![],
+            usual_names: BTreeMap::new(),
             constants: vec![Constant { shape: vec![2], dtype: DType::F32, tensor: 0 }],
             multiply_adds: 7,
         };

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What a host can read of a program.
@@ -15,6 +17,10 @@ pub struct Header {
     pub outputs: Vec<Port>,
     /// Trainable parameters and running statistics, with PyTorch's names.
     pub parameters: Vec<Parameter>,
+    /// Where PyTorch's common implementation of the network has other names: for a part of a name between its dots, what
+    /// it is called there. Checkpoints are read with both and travel with those.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub usual_names: BTreeMap<String, String>,
     /// Values fixed at recording, stored after the graph one after the other.
     pub constants: Vec<Constant>,
     /// Multiply–add operations of one forward pass of the whole batch (convolutions and matrix products).

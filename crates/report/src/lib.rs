@@ -1,10 +1,11 @@
-//! The result of a run: the document [`Metrics`], and the tables that people read: [`table`] and [`audit_table`].
+//! The result of a run: the document [`Metrics`], and the tables that people read: [`table`],
+//! [`scores_table`] and [`audit_table`].
 
 mod summary;
 mod table;
 
 pub use summary::{Interval, interval};
-pub use table::{audit_table, table};
+pub use table::{audit_table, scores_table, table};
 
 use std::collections::BTreeMap;
 

@@ -8,27 +8,48 @@ use crate::Metrics;
 /// One number of the scores.
 type Score = fn(&Scores) -> f64;
 
+/// The scores that are shown, by name.
+const SCORES: [(&str, Score); 8] = [
+    ("accuracy", |s| s.accuracy),
+    ("balanced accuracy (BAC)", |s| s.bac),
+    ("G-mean", |s| s.gmean),
+    ("GM (macro)", |s| s.gm_macro),
+    ("macro F1 (FM)", |s| s.fm),
+    ("macro precision", |s| s.macro_precision),
+    ("worst-class recall", |s| s.worst_recall),
+    ("calibration error (ECE)", |s| s.ece),
+];
+
+const BALANCED: &str = "On this balanced test set accuracy is BAC, and GM (macro) is a function of it.\n";
+
+/// The scores of one model as a table, with the recall of each class.
+pub fn scores_table(scores: &Scores, classes: &[String]) -> String {
+    let mut text = String::new();
+    for (name, score) in SCORES {
+        let _ = writeln!(text, "{name:<26}{:>10.4}", score(scores));
+    }
+    if scores.balanced_truth() {
+        text.push_str(BALANCED);
+    }
+    let width = classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let _ = writeln!(text, "\n{:<width$}{:>8}{:>10}", "class", "images", "recall");
+    for ((name, recall), counted) in classes.iter().zip(&scores.recall).zip(&scores.confusion) {
+        let _ = writeln!(text, "{name:<width$}{:>8}{recall:>10.4}", counted.iter().sum::<u64>());
+    }
+    text
+}
+
 /// The result as a table: the scores of both models, then recall and gap by class.
 pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> String {
     let Metrics { baseline, three_phase, gap, audit, seconds } = metrics;
     let mut text = String::new();
     let _ = writeln!(text, "{:<26}{:>10}{:>13}{:>9}", "on the test set", "baseline", "three-phase", "change");
-    let rows: [(&str, Score); 8] = [
-        ("accuracy", |s| s.accuracy),
-        ("balanced accuracy (BAC)", |s| s.bac),
-        ("G-mean", |s| s.gmean),
-        ("GM (macro)", |s| s.gm_macro),
-        ("macro F1 (FM)", |s| s.fm),
-        ("macro precision", |s| s.macro_precision),
-        ("worst-class recall", |s| s.worst_recall),
-        ("calibration error (ECE)", |s| s.ece),
-    ];
-    for (name, score) in rows {
+    for (name, score) in SCORES {
         let (before, after) = (score(baseline), score(three_phase));
         let _ = writeln!(text, "{name:<26}{before:>10.4}{after:>13.4}{:>+9.4}", after - before);
     }
     if baseline.balanced_truth() {
-        text.push_str("On this balanced test set accuracy is BAC, and GM (macro) is a function of it.\n");
+        text.push_str(BALANCED);
     }
 
     let width = classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);

@@ -55,6 +55,10 @@ impl Backbone for DenseNetPlugin {
     fn forward(&self, module: &DenseNet, images: Tensor<4>) -> Tensor<2> {
         module.forward(images)
     }
+
+    fn usual_names(&self) -> &[(&str, &str)] {
+        &[("linear", "fc")]
+    }
 }
 
 expanse_sdk::export_backbone!(DenseNetPlugin);

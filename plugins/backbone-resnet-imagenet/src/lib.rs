@@ -62,6 +62,10 @@ impl Backbone for ResNetPlugin {
     fn forward(&self, module: &ResNet, images: Tensor<4>) -> Tensor<2> {
         module.forward(images)
     }
+
+    fn usual_names(&self) -> &[(&str, &str)] {
+        &[("linear", "fc")]
+    }
 }
 
 expanse_sdk::export_backbone!(ResNetPlugin);

@@ -69,6 +69,10 @@ impl Backbone for WideResNetPlugin {
     fn forward(&self, module: &WideResNet, images: Tensor<4>) -> Tensor<2> {
         module.forward(images)
     }
+
+    fn usual_names(&self) -> &[(&str, &str)] {
+        &[("linear", "fc"), ("shortcut", "convShortcut")]
+    }
 }
 
 expanse_sdk::export_backbone!(WideResNetPlugin);

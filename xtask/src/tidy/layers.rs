@@ -8,14 +8,18 @@ use cargo_metadata::DependencyKind;
 const LAYERS: [(&str, &[&str]); 4] = [
     ("vocabulary", &["abi", "domain"]),
     ("maths", &["imbalance", "metrics", "neighbors", "sampling", "sampling-learned"]),
-    ("mechanism", &["config", "conformance", "cpu", "data", "engine", "host", "program", "report", "sdk"]),
+    (
+        "mechanism",
+        &["checkpoint", "config", "conformance", "cpu", "data", "engine", "host", "program", "report", "sdk"],
+    ),
     ("composition", &["pipeline"]),
 ];
 
 /// Which crate may use which other one of its own layer.
-const WITHIN: [(&str, &str); 12] = [
+const WITHIN: [(&str, &str); 13] = [
     ("sampling", "neighbors"),
     ("sampling-learned", "sampling"),
+    ("checkpoint", "program"),
     ("conformance", "host"),
     ("conformance", "program"),
     ("cpu", "engine"),

@@ -72,6 +72,7 @@ fn check(falsify: fn(usize, f32) -> f32) -> Result<(), String> {
             kind: ParameterKind::Trainable,
             tensor: 1,
         }],
+        usual_names: Default::default(),
         constants: vec![],
         multiply_adds: 0,
     };

@@ -3,7 +3,7 @@ use std::{
     path::Path,
 };
 
-use expanse_domain::{Matrix, Provenance};
+use expanse_domain::{Matrix, Provenance, bfloat16_to_f32, half_to_f32};
 
 use super::EmbeddingsError;
 
@@ -55,8 +55,8 @@ impl Array {
         let values: Vec<f32> = match self.dtype {
             Dtype::F32 => each(bytes, f32::from_le_bytes),
             Dtype::F64 => each(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
-            Dtype::F16 => each(bytes, |bytes| half(u16::from_le_bytes(bytes))),
-            Dtype::Bf16 => each(bytes, |bytes| f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)),
+            Dtype::F16 => each(bytes, |bytes| half_to_f32(u16::from_le_bytes(bytes))),
+            Dtype::Bf16 => each(bytes, |bytes| bfloat16_to_f32(u16::from_le_bytes(bytes))),
             _ => return Err(self.type_error(path, "floating-point numbers of 16, 32 or 64 bits")),
         };
         Matrix::new(values, rows, cols).map_err(|_| self.shape_error(path, "[rows, columns]"))
@@ -97,18 +97,6 @@ fn each<const SIZE: usize, T>(bytes: &[u8], value: impl Fn([u8; SIZE]) -> T) -> 
     bytes.as_chunks().0.iter().map(|&bytes| value(bytes)).collect()
 }
 
-/// The number that IEEE 754's binary16 writes with these bits.
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    sign * match exponent {
-        0 => fraction * 2.0_f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (fraction / 1024.0 + 1.0) * 2.0_f32.powi(exponent - 15),
-    }
-}
-
 /// Values to write.
 #[derive(Clone, Copy)]
 pub(super) enum Values<'a> {
@@ -138,23 +126,5 @@ impl Values<'_> {
             Self::I64(values) => 8 * values.len(),
             Self::R(sources) => 4 * sources.len(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_precision() {
-        // Values of IEEE 754-2019, binary16.
-        let check = |bits, expected| assert_eq!(half(bits), expected, "{bits:#x}");
-        check(0x3c00, 1.0);
-        check(0xc000, -2.0);
-        check(0x7bff, 65504.0);
-        check(0x0001, 5.960_464_5e-8);
-        check(0x3555, 0.333_251_95);
-        check(0x7c00, f32::INFINITY);
-        assert!(half(0x7e00).is_nan());
     }
 }

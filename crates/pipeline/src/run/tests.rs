@@ -41,6 +41,7 @@ impl Part {
             inputs: inputs.iter().map(|(name, shape, dtype)| port(name, shape, *dtype)).collect(),
             outputs: vec![port(output.0, &output.1, DType::F32)],
             parameters: self.parameter(),
+            usual_names: BTreeMap::new(),
             constants: vec![],
             multiply_adds: 0,
         };

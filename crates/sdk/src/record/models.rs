@@ -34,6 +34,12 @@ pub trait Backbone: Plugin {
 
     /// `[batch, channels, height, width]` → `[batch, features]`.
     fn forward(&self, module: &Self::Module, images: Tensor<4>) -> Tensor<2>;
+
+    /// What PyTorch's common implementation calls parts of the names of parameters, the head's among them, where it
+    /// differs: with `("linear", "fc")` checkpoints travel with `fc.weight`, and are read with either name.
+    fn usual_names(&self) -> &[(&str, &str)] {
+        &[]
+    }
 }
 
 /// Turns embeddings into logits.
@@ -141,6 +147,7 @@ impl<P: Backbone> Recordable for OfBackbone<P> {
             let shape = [request.batch, request.channels, request.height, request.width];
             let images = recording.input("images", shape);
             recording.output("embedding", &self.0.forward(module, images));
+            recording.call(self.0.usual_names());
         })
     }
 

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, OnceLock, PoisonError},
 };
 
@@ -18,6 +18,7 @@ pub struct Recording<'a> {
     device: &'a Device,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    usual_names: BTreeMap<String, String>,
     failure: Option<Error>,
 }
 
@@ -61,6 +62,12 @@ impl Recording<'_> {
         }
     }
 
+    /// Says what parts of the names of parameters are called in PyTorch's common implementation.
+    pub fn call(&mut self, usual_names: &[(&str, &str)]) {
+        let names = usual_names.iter().map(|&(part, usual)| (part.to_owned(), usual.to_owned()));
+        self.usual_names.extend(names);
+    }
+
     fn port(&mut self, name: &str, dtype: DType, shape: &[usize], id: Result<u64, Error>) {
         match id {
             Ok(tensor) => {
@@ -100,7 +107,13 @@ pub fn record<M: Module>(
     // asks for a gradient.
     names::draw(&module)?;
     let kinds = names::kinds(&module)?;
-    let mut recording = Recording { device: &device, inputs: Vec::new(), outputs: Vec::new(), failure: None };
+    let mut recording = Recording {
+        device: &device,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        usual_names: BTreeMap::new(),
+        failure: None,
+    };
     let mut parameters = Vec::new();
     let capture = || {
         device.capture_scope(|scope| {
@@ -117,7 +130,7 @@ pub fn record<M: Module>(
         })
     };
     let (captured, dropouts) = dropout::remembering(capture);
-    let Recording { inputs, outputs, failure, .. } = recording;
+    let Recording { inputs, outputs, usual_names, failure, .. } = recording;
     if let Some(error) = failure {
         return Err(error);
     }
@@ -145,6 +158,7 @@ pub fn record<M: Module>(
         inputs,
         outputs,
         parameters,
+        usual_names,
         constants,
         multiply_adds: multiply_adds(&captured.graph),
     };
