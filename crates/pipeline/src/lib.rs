@@ -8,6 +8,7 @@ mod augment;
 mod cache;
 mod error;
 mod learning_rate;
+mod mixup;
 mod model;
 mod observer;
 mod phases;

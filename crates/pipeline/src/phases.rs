@@ -2,12 +2,12 @@
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use expanse_config::{Experiment, HeadInit, Schedule};
+use expanse_config::{Experiment, HeadInit, OptimizerName, Schedule};
 use expanse_data::epoch_order;
 use expanse_domain::{ClassCounts, Matrix, Provenance, Seed};
 use expanse_host::{Backend, Head, Recorder, cancelled};
 use expanse_imbalance::{ClassWeighting, DEFAULT_BETA};
-use expanse_program::{Optimizer, tensors_from_bytes, tensors_to_bytes};
+use expanse_program::{Method, Optimizer, tensors_from_bytes, tensors_to_bytes};
 
 use crate::{
     Event, Observer, PipelineError, learning_rate,
@@ -70,12 +70,13 @@ pub(crate) fn finetune(
     for epoch in 1..=schedule.epochs {
         let began = Instant::now();
         let rate = learning_rate(schedule, epoch);
+        let weights = weights.of(epoch);
         for batch in epoch_order(rows, seed.derive(PHASE, &[]), epoch).chunks(batch_size) {
             check_cancelled()?;
             let embeddings = balanced.embeddings.select_rows(batch);
             let targets: Vec<i64> =
                 batch.iter().map(|&row| i64::from(balanced.target(row, epoch, soft))).collect();
-            model.step_embeddings(&embeddings, &targets, &weights, rate)?;
+            model.step_embeddings(&embeddings, &targets, weights, rate)?;
             observer.event(&Event::Step);
         }
         let loss = mean_loss(&model.losses()?, PHASE, epoch, schedule)?;
@@ -116,7 +117,14 @@ fn head_of(head: &Head, parts: &Parts<'_>, model: &[u8]) -> Result<Vec<u8>, Pipe
 }
 
 pub(crate) fn optimizer(schedule: &Schedule) -> Optimizer {
-    Optimizer { momentum: schedule.momentum, weight_decay: schedule.weight_decay }
+    let method = match schedule.optimizer {
+        OptimizerName::Sgd => Method::Sgd,
+        OptimizerName::Nesterov => Method::Nesterov,
+        OptimizerName::Adam => Method::Adam,
+        OptimizerName::AdamW => Method::AdamW,
+    };
+    let clip_norm = Some(schedule.clip_norm).filter(|norm| *norm > 0.0);
+    Optimizer { momentum: schedule.momentum, weight_decay: schedule.weight_decay, method, clip_norm }
 }
 
 /// The configured size, or all samples if they are fewer.
@@ -124,7 +132,28 @@ pub(crate) fn batch_size(schedule: &Schedule, samples: usize) -> NonZeroUsize {
     NonZeroUsize::new(schedule.batch_size.min(samples)).unwrap_or(NonZeroUsize::MIN)
 }
 
-pub(crate) fn class_weights(schedule: &Schedule, counts: &ClassCounts) -> Result<Vec<f32>, PipelineError> {
+/// The weights of the classes in the loss, epoch by epoch.
+pub(crate) struct ClassWeights {
+    equal: Vec<f32>,
+    weighted: Vec<f32>,
+    /// The last epoch in which all classes weigh alike.
+    deferred: u64,
+}
+
+impl ClassWeights {
+    /// Those of an epoch e, counted from 1: of the configured weighting if e > round(from · epochs), and all alike before.
+    ///
+    /// Source: deferred re-weighting (DRW) of Cao, Wei, Gaidon, Arechiga, Ma, *Learning Imbalanced Datasets with
+    /// Label-Distribution-Aware Margin Loss* (NeurIPS 2019).
+    pub fn of(&self, epoch: u64) -> &[f32] {
+        if epoch > self.deferred { &self.weighted } else { &self.equal }
+    }
+}
+
+pub(crate) fn class_weights(
+    schedule: &Schedule,
+    counts: &ClassCounts,
+) -> Result<ClassWeights, PipelineError> {
     let weighting = match schedule.class_weighting {
         expanse_config::ClassWeighting::None => ClassWeighting::None,
         expanse_config::ClassWeighting::Inverse => ClassWeighting::Inverse,
@@ -132,7 +161,11 @@ pub(crate) fn class_weights(schedule: &Schedule, counts: &ClassCounts) -> Result
             ClassWeighting::EffectiveNumber { beta: DEFAULT_BETA }
         }
     };
-    Ok(weighting.weights(counts)?.into_iter().map(|weight| weight as f32).collect())
+    Ok(ClassWeights {
+        equal: vec![1.0; counts.classes()],
+        weighted: weighting.weights(counts)?.into_iter().map(|weight| weight as f32).collect(),
+        deferred: (schedule.class_weighting_from * schedule.epochs as f64).round() as u64,
+    })
 }
 
 /// The mean of an epoch's losses; an error if one is not a number.
@@ -151,6 +184,14 @@ pub(crate) fn mean_loss(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deferred_weights_take_force_after_their_share_of_the_epochs() {
+        let weights = ClassWeights { equal: vec![1.0], weighted: vec![2.0], deferred: 160 };
+        assert_eq!((weights.of(160), weights.of(161)), (&[1.0][..], &[2.0][..]));
+        let weights = ClassWeights { deferred: 0, ..weights };
+        assert_eq!(weights.of(1), [2.0]);
+    }
 
     #[test]
     fn soft_labels_are_the_partners_as_often_as_r_says() {

@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 /// Everything but `seconds` is the same for the same configuration, seed and machine type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
+    /// How long phase 1 was trained.
+    #[serde(default)]
+    pub train: Epochs,
     /// The model of phase 1 on the test set.
     pub baseline: Scores,
     /// The reassembled model on the same test set.
@@ -27,6 +30,17 @@ pub struct Metrics {
     pub audit: Vec<ClassAudit>,
     /// Wall-clock time by phase.
     pub seconds: BTreeMap<String, f64>,
+}
+
+/// Epochs of phase 1. Fewer are trained than planned where training has ended early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epochs {
+    /// `train.epochs`.
+    pub planned: u64,
+    /// How many were trained.
+    pub trained: u64,
+    /// The one whose weights were kept, from 1.
+    pub kept: u64,
 }
 
 /// The generalization gap before and after over-sampling.

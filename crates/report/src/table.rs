@@ -3,14 +3,14 @@ use std::fmt::Write;
 use expanse_metrics::Scores;
 use expanse_sampling::ClassAudit;
 
-use crate::Metrics;
+use crate::{Epochs, Metrics};
 
 /// One number of the scores.
 type Score = fn(&Scores) -> f64;
 
 /// The result as a table: the scores of both models, then recall and gap by class.
 pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> String {
-    let Metrics { baseline, three_phase, gap, audit, seconds } = metrics;
+    let Metrics { train, baseline, three_phase, gap, audit, seconds } = metrics;
     let mut text = String::new();
     let _ = writeln!(text, "{:<26}{:>10}{:>13}{:>9}", "on the test set", "baseline", "three-phase", "change");
     let rows: [(&str, Score); 8] = [
@@ -70,6 +70,13 @@ pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> 
     );
     text.push('\n');
     text.push_str(&audit_table(audit, classes));
+    if train.trained < train.planned {
+        let Epochs { planned, trained, kept } = train;
+        let _ = writeln!(
+            text,
+            "\nphase 1 ended early, after epoch {trained} of {planned}; the weights are those of epoch {kept}"
+        );
+    }
     let times: Vec<_> = seconds.iter().map(|(phase, seconds)| format!("{phase} {seconds:.1}")).collect();
     let _ = writeln!(text, "\nseconds: {}", times.join(", "));
     text
