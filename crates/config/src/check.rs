@@ -1,7 +1,7 @@
 use figment::value::{Dict, Num, Value};
 
 use crate::{
-    ClassWeighting, ConfigError, Experiment, Hint, Profile, Schedule, Selection, document::join,
+    ClassWeighting, ConfigError, Experiment, HeadMethod, Hint, Profile, Schedule, Selection, document::join,
     extraction::kind, origin::Origins, settings::Settings,
 };
 
@@ -79,6 +79,16 @@ pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), C
     let memory = experiment.augment.memory_gib;
     check.that(memory >= 0.0, "augment.memory_gib", memory, "0 or more")?;
     schedule("finetune", &finetune.schedule, &check)?;
+    check.that(finetune.tau >= 0.0, "finetune.tau", finetune.tau, "0 or more")?;
+    check.that(
+        !finetune.soft_labels || finetune.method == HeadMethod::OverSampled,
+        "finetune.soft_labels",
+        finetune.soft_labels,
+        format_args!(
+            "false while finetune.method is `{}`, which has no synthetic rows",
+            finetune.method.name()
+        ),
+    )?;
     check.that(experiment.gap.draws >= 1, "gap.draws", experiment.gap.draws, "1 or more")
 }
 

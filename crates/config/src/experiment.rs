@@ -157,9 +157,12 @@ pub enum Isolation {
     Process,
 }
 
-/// Phase 3: a head alone, on balanced embeddings.
+/// Phase 3: a head alone, on embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finetune {
+    /// How the head is balanced.
+    #[serde(deserialize_with = "name")]
+    pub method: HeadMethod,
     /// Epochs, optimiser and learning rates.
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -168,6 +171,8 @@ pub struct Finetune {
     pub head_init: HeadInit,
     /// Whether the labels of synthetic rows are mixed by r, in expectation.
     pub soft_labels: bool,
+    /// τ of [`HeadMethod::TauNorm`], 0 or more.
+    pub tau: f64,
 }
 
 /// The generalization gap.
@@ -258,6 +263,40 @@ pub enum Selection {
     Last,
     /// The best one on the images held out.
     Validation,
+}
+
+/// How the head is balanced in phase 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadMethod {
+    /// Trained on real embeddings and those that phase 2 has made.
+    OverSampled,
+    /// Trained on real embeddings in class-balanced batches.
+    Crt,
+    /// That of phase 1, with one learned factor for each class.
+    Lws,
+    /// That of phase 1, with normalised weights.
+    TauNorm,
+    /// The nearest class mean.
+    Ncm,
+}
+
+impl HeadMethod {
+    /// Its name in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OverSampled => "over-sampled",
+            Self::Crt => "crt",
+            Self::Lws => "lws",
+            Self::TauNorm => "tau-norm",
+            Self::Ncm => "ncm",
+        }
+    }
+
+    /// Whether it is trained, in epochs.
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Self::TauNorm | Self::Ncm)
+    }
 }
 
 /// Where the head of phase 3 starts.

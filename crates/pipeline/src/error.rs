@@ -98,7 +98,17 @@ pub enum PipelineError {
         /// The norm from which gradients are clipped; 0 clips nothing.
         clip_norm: f64,
         /// What the backend says.
-        source: HostError,
+        source: Box<HostError>,
+    },
+    /// A method that changes weights and biases meets a head that has others.
+    #[error(
+        "finetune.method `{method}` needs a head whose logits are W·x + b, and head `{head}` is another; use the head `linear`, or the method `crt`, which takes every head"
+    )]
+    NotAffine {
+        /// The head.
+        head: String,
+        /// The method.
+        method: &'static str,
     },
     /// A program has no port of that name.
     #[error("{program} gives no `{port}`")]

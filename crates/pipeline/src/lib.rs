@@ -14,6 +14,7 @@ mod observer;
 mod phases;
 mod plan;
 mod prepare;
+mod rebalance;
 mod record;
 mod rehearsal;
 mod run;

@@ -221,6 +221,24 @@ impl<'a> Model<'a> {
         self.step(program, &[embedding], targets, class_weights, learning_rate)
     }
 
+    /// The gradients of the head on a batch of embeddings; nothing moves.
+    pub fn head_gradients(
+        &mut self,
+        embeddings: &Matrix,
+        targets: &[i64],
+        class_weights: &[f32],
+    ) -> Result<Vec<u8>, PipelineError> {
+        let program = self.program(Role::TrainHead, targets.len())?;
+        let (shape, batch) = ([embeddings.rows(), embeddings.cols()], [targets.len()]);
+        let classes = [class_weights.len()];
+        let inputs = [
+            TensorView { name: "embedding", shape: &shape, data: TensorData::F32(embeddings.as_slice()) },
+            TensorView { name: "targets", shape: &batch, data: TensorData::I64(targets) },
+            TensorView { name: "class_weights", shape: &classes, data: TensorData::F32(class_weights) },
+        ];
+        Ok(self.session.gradients(program, &inputs)?)
+    }
+
     fn step(
         &mut self,
         program: usize,

@@ -2,16 +2,17 @@
 
 use std::{num::NonZeroUsize, time::Instant};
 
-use expanse_config::{Experiment, HeadInit, OptimizerName, Schedule};
+use expanse_config::{Experiment, HeadInit, HeadMethod, OptimizerName, Schedule};
 use expanse_data::epoch_order;
 use expanse_domain::{ClassCounts, Matrix, Provenance, Seed};
-use expanse_host::{Backend, Head, Recorder, cancelled};
+use expanse_host::{Backend, Recorder, cancelled};
 use expanse_imbalance::{ClassWeighting, DEFAULT_BETA};
 use expanse_program::{Method, Optimizer, tensors_from_bytes, tensors_to_bytes};
 
 use crate::{
     Event, Observer, PipelineError, learning_rate,
     model::{Model, Parts},
+    rebalance::{Scaling, class_balanced_order, nearest_mean, tau_norm},
 };
 
 /// What phase 3 trains on.
@@ -39,7 +40,7 @@ impl Balanced {
     }
 }
 
-/// Phase 3: trains a head alone on the balanced embeddings; answers its parameters as safetensors.
+/// Phase 3: balances the head; answers its parameters as safetensors.
 pub(crate) fn finetune(
     experiment: &Experiment,
     parts: Parts<'_>,
@@ -48,49 +49,112 @@ pub(crate) fn finetune(
     backend: &dyn Backend,
     observer: &dyn Observer,
 ) -> Result<Vec<u8>, PipelineError> {
-    const PHASE: &str = "finetune";
     let config = &experiment.finetune;
-    let schedule = &config.schedule;
     let seed = Seed(experiment.seed);
-    let counts = ClassCounts::of(&balanced.labels, parts.class_counts.len());
-    let weights = class_weights(schedule, &counts)?;
+    match config.method {
+        HeadMethod::TauNorm => return tau_norm(&parts, &head_of(&parts, phase1)?, config.tau),
+        HeadMethod::Ncm => {
+            let head = head_of(&parts, phase1)?;
+            return nearest_mean(&parts, &head, &balanced.embeddings, &balanced.labels);
+        }
+        HeadMethod::OverSampled | HeadMethod::Crt | HeadMethod::Lws => {}
+    }
+    // Of what is trained on: in class-balanced batches all classes are as large.
+    let classes = parts.class_counts.len();
+    let counts = match config.method {
+        HeadMethod::OverSampled => ClassCounts::of(&balanced.labels, classes),
+        _ => ClassCounts::new(vec![balanced.labels.len().div_ceil(classes) as u64; classes]),
+    };
     let parts = Parts { class_counts: counts.as_slice(), ..parts };
-    let rows = balanced.embeddings.rows();
-    let batch_size = batch_size(schedule, rows).get();
-    let soft = config.soft_labels.then_some(seed);
-
-    let mut model = Model::new(parts, backend, optimizer(schedule))?;
-    let initial = match config.head_init {
-        HeadInit::Fresh => parts.head.initialize(&parts.head_request(1), seed.derive("fresh-head", &[]))?,
-        HeadInit::Phase1 => head_of(parts.head, &parts, phase1)?,
+    let batch_size = batch_size(&config.schedule, balanced.embeddings.rows()).get();
+    let mut model = Model::new(parts, backend, optimizer(&config.schedule))?;
+    let initial = match (config.method, config.head_init) {
+        (HeadMethod::Lws, _) | (_, HeadInit::Phase1) => head_of(&parts, phase1)?,
+        (_, HeadInit::Fresh) => {
+            parts.head.initialize(&parts.head_request(1), seed.derive("fresh-head", &[]))?
+        }
     };
     model.import_head(&initial, batch_size)?;
-    let steps = rows.div_ceil(batch_size) as u64;
-    observer.event(&Event::PhaseBegins { phase: PHASE, steps: steps * schedule.epochs });
-    for epoch in 1..=schedule.epochs {
-        let began = Instant::now();
-        let rate = learning_rate(schedule, epoch);
-        let weights = weights.of(epoch);
-        for batch in epoch_order(rows, seed.derive(PHASE, &[]), epoch).chunks(batch_size) {
-            check_cancelled()?;
-            let embeddings = balanced.embeddings.select_rows(batch);
-            let targets: Vec<i64> =
-                batch.iter().map(|&row| i64::from(balanced.target(row, epoch, soft))).collect();
-            model.step_embeddings(&embeddings, &targets, weights, rate)?;
-            observer.event(&Event::Step);
+    let scaling = match config.method {
+        HeadMethod::Lws => Some(Scaling::new(&parts, &initial, &config.schedule)?),
+        _ => None,
+    };
+    let head = Finetuning { experiment, balanced, counts: &counts, batch_size, model, scaling, observer };
+    head.train()
+}
+
+/// A head that is being trained.
+struct Finetuning<'a> {
+    experiment: &'a Experiment,
+    balanced: &'a Balanced,
+    counts: &'a ClassCounts,
+    batch_size: usize,
+    model: Model<'a>,
+    /// The factors, where they alone are trained.
+    scaling: Option<Scaling<'a>>,
+    observer: &'a dyn Observer,
+}
+
+impl Finetuning<'_> {
+    fn train(mut self) -> Result<Vec<u8>, PipelineError> {
+        const PHASE: &str = "finetune";
+        let Self { experiment, balanced, batch_size, observer, .. } = self;
+        let (config, seed) = (&experiment.finetune, Seed(experiment.seed));
+        let schedule = &config.schedule;
+        let weights = class_weights(schedule, self.counts)?;
+        let rows = balanced.embeddings.rows();
+        let soft = config.soft_labels.then_some(seed);
+        let steps = rows.div_ceil(batch_size) as u64;
+        observer.event(&Event::PhaseBegins { phase: PHASE, steps: steps * schedule.epochs });
+        for epoch in 1..=schedule.epochs {
+            let began = Instant::now();
+            let rate = learning_rate(schedule, epoch);
+            let order = match config.method {
+                HeadMethod::OverSampled => epoch_order(rows, seed.derive(PHASE, &[]), epoch),
+                _ => class_balanced_order(&balanced.labels, self.counts.classes(), seed, epoch),
+            };
+            let mut losses = Vec::new();
+            for batch in order.chunks(batch_size) {
+                check_cancelled()?;
+                let embeddings = balanced.embeddings.select_rows(batch);
+                let targets: Vec<i64> =
+                    batch.iter().map(|&row| i64::from(balanced.target(row, epoch, soft))).collect();
+                losses.extend(self.step(&embeddings, &targets, weights.of(epoch), rate)?);
+                observer.event(&Event::Step);
+            }
+            losses.extend(self.model.losses()?);
+            let loss = mean_loss(&losses, PHASE, epoch, schedule)?;
+            observer.event(&Event::Epoch {
+                phase: PHASE,
+                epoch,
+                epochs: schedule.epochs,
+                loss,
+                learning_rate: rate,
+                samples_per_second: rows as f64 / began.elapsed().as_secs_f64(),
+                validation_bac: None,
+            });
         }
-        let loss = mean_loss(&model.losses()?, PHASE, epoch, schedule)?;
-        observer.event(&Event::Epoch {
-            phase: PHASE,
-            epoch,
-            epochs: schedule.epochs,
-            loss,
-            learning_rate: rate,
-            samples_per_second: rows as f64 / began.elapsed().as_secs_f64(),
-            validation_bac: None,
-        });
+        self.model.parameters()
     }
-    model.parameters()
+
+    /// A step on a batch; answers its loss, unless the model keeps it.
+    fn step(
+        &mut self,
+        embeddings: &Matrix,
+        targets: &[i64],
+        weights: &[f32],
+        rate: f64,
+    ) -> Result<Option<f32>, PipelineError> {
+        let Some(scaling) = &mut self.scaling else {
+            self.model.step_embeddings(embeddings, targets, weights, rate)?;
+            return Ok(None);
+        };
+        let gradients = self.model.head_gradients(embeddings, targets, weights)?;
+        scaling.step(&gradients, rate)?;
+        self.model.import_head(&scaling.head()?, targets.len())?;
+        let loss = tensors_from_bytes(&gradients)?.into_iter().find(|tensor| tensor.name == "loss");
+        Ok(loss.and_then(|loss| loss.values.first().copied()))
+    }
 }
 
 /// One model again: the backbone of phase 1 with the head of phase 3.
@@ -109,8 +173,8 @@ pub(crate) fn check_cancelled() -> Result<(), PipelineError> {
 }
 
 /// The head's share of the model's parameters.
-fn head_of(head: &Head, parts: &Parts<'_>, model: &[u8]) -> Result<Vec<u8>, PipelineError> {
-    let program = Recorder::record(head, &parts.head_request(1))?;
+fn head_of(parts: &Parts<'_>, model: &[u8]) -> Result<Vec<u8>, PipelineError> {
+    let program = Recorder::record(parts.head, &parts.head_request(1))?;
     let mut tensors = tensors_from_bytes(model)?;
     tensors.retain(|tensor| program.header.parameters.iter().any(|p| p.name == tensor.name));
     Ok(tensors_to_bytes(&tensors)?)

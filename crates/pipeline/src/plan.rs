@@ -110,7 +110,14 @@ pub fn plan(
         features: parts.features,
         train,
         synthetic: wanted,
-        finetune: training(&experiment.finetune.schedule, rows, step),
+        finetune: TrainingPlan {
+            epochs: if experiment.finetune.method.is_trained() {
+                experiment.finetune.schedule.epochs
+            } else {
+                0
+            },
+            ..training(&experiment.finetune.schedule, rows, step)
+        },
     })
 }
 

@@ -5,7 +5,7 @@ use expanse_domain::{Matrix, Seed};
 use expanse_host::{Backend, Device, Sampler};
 use expanse_program::{Method, Program, check_chain};
 
-use crate::{Components, PipelineError, Prepared, augment, model::Parts, phases};
+use crate::{Components, PipelineError, Prepared, augment, model::Parts, phases, rebalance};
 
 /// Samples of each class that a rehearsed sampler gets at most.
 const REHEARSED_SAMPLES: u64 = 500;
@@ -38,6 +38,8 @@ pub(crate) fn rehearse<'a>(
     {
         optimizer(phase, schedule, backend, name)?;
     }
+    let method = experiment.finetune.method;
+    rebalance::check(method, &experiment.head.plugin, &parts)?;
     sampler(&*components.sampler, data.counts.as_slice(), &wanted, Seed(experiment.seed))?;
     Ok(Rehearsed { parts, trainable_values, wanted, device: components.backend.device()? })
 }
@@ -81,7 +83,13 @@ fn optimizer(
         Ok(_) => Ok(()),
         Err(source) if optimizer.method != Method::Sgd || optimizer.clip_norm.is_some() => {
             let (backend, method) = (name.into(), optimizer.method.to_string());
-            Err(PipelineError::Optimizer { backend, phase, method, clip_norm: schedule.clip_norm, source })
+            Err(PipelineError::Optimizer {
+                backend,
+                phase,
+                method,
+                clip_norm: schedule.clip_norm,
+                source: source.into(),
+            })
         }
         Err(error) => Err(error.into()),
     }

@@ -137,6 +137,7 @@ pub fn run(
     Ok(Outcome {
         metrics: Metrics {
             train: epochs,
+            method: experiment.finetune.method.name().into(),
             baseline: baseline_scores,
             three_phase: three_phase_scores,
             gap,

@@ -20,6 +20,9 @@ pub struct Metrics {
     /// How long phase 1 was trained.
     #[serde(default)]
     pub train: Epochs,
+    /// How the head of the final model was balanced: `finetune.method`.
+    #[serde(default = "over_sampled")]
+    pub method: String,
     /// The model of phase 1 on the test set.
     pub baseline: Scores,
     /// The reassembled model on the same test set.
@@ -30,6 +33,18 @@ pub struct Metrics {
     pub audit: Vec<ClassAudit>,
     /// Wall-clock time by phase.
     pub seconds: BTreeMap<String, f64>,
+}
+
+/// The method of runs from before there was a choice.
+fn over_sampled() -> String {
+    "over-sampled".into()
+}
+
+impl Metrics {
+    /// What people call the final model.
+    pub fn model(&self) -> &str {
+        if self.method == over_sampled() { "three-phase" } else { &self.method }
+    }
 }
 
 /// Epochs of phase 1. Fewer are trained than planned where training has ended early.

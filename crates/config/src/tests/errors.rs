@@ -150,6 +150,21 @@ fn training_ends_early_only_where_a_best_epoch_is_selected() {
 }
 
 #[test]
+fn what_belongs_to_another_method_of_the_head_is_refused() {
+    flag("finetune.tau=-1", "finetune.tau is -1, expected 0 or more");
+    check(
+        "",
+        &[],
+        &["finetune.method=crt", "finetune.soft_labels=true"],
+        "--set finetune.soft_labels=true: finetune.soft_labels is true, expected false while finetune.method is `crt`, which has no synthetic rows",
+    );
+    for method in ["over-sampled", "crt", "lws", "tau-norm", "ncm"] {
+        let experiment = resolve_x("", &[], &[&format!("finetune.method={method}")]).unwrap().experiment;
+        assert_eq!(experiment.finetune.method.name(), method);
+    }
+}
+
+#[test]
 fn each_phase_has_an_optimizer_and_a_decay_of_its_own() {
     let set = ["train.optimizer=adamw", "train.decay=cosine", "finetune.optimizer=nesterov"];
     let experiment = resolve_x("", &[], &set).unwrap().experiment;
@@ -163,6 +178,10 @@ fn unknown_names() {
     flag(
         "train.optimizer=adanw",
         "train.optimizer is `adanw`, expected one of sgd, nesterov, adam, adamw; did you mean `adamw`?",
+    );
+    flag(
+        "finetune.method=tau",
+        "finetune.method is `tau`, expected one of over-sampled, crt, lws, tau-norm, ncm; did you mean `tau-norm`?",
     );
     flag(
         "finetune.decay=cosin",

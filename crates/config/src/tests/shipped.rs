@@ -5,8 +5,8 @@ use std::{
 
 use super::resolve_in;
 use crate::{
-    ClassWeighting, DEFAULTS, Decay, Experiment, HeadInit, Layer, OptimizerName, Profile, Selection, data_sets,
-    document, experiments, names::toml_files,
+    ClassWeighting, DEFAULTS, Decay, Experiment, HeadInit, HeadMethod, Layer, OptimizerName, Profile, Selection,
+    data_sets, document, experiments, names::toml_files,
 };
 
 fn config() -> PathBuf {
@@ -63,6 +63,7 @@ fn the_paper_is_followed_to_the_letter() {
         assert_eq!((phase.class_weighting, phase.class_weighting_from), (ClassWeighting::None, 0.0));
     }
     assert_eq!((train.patience, train.mixup), (0, 0.0));
+    assert_eq!(finetune.method, HeadMethod::OverSampled);
     assert_eq!((train.selection, finetune.head_init), (Selection::Last, HeadInit::Fresh));
 }
 
