@@ -1,27 +1,19 @@
 //! What training can be told: every key acts, and what it says is what happens.
 
-use std::{
-    fs,
-    path::Path,
-    process::Output,
-};
+use std::{fs, path::Path};
 
 use expanse_program::tensors_from_bytes;
 use expanse_tests::{
-    fixture,
-    driver_command,
-    small::{command, read, stderr, succeed, timeless},
+    driver_command, fixture,
+    small::{output, read, stderr, succeed, timeless},
 };
 use serde_json::Value;
-
-fn output(runs: &Path, set: &[&str]) -> Output {
-    command(runs, set).output().expect("the driver starts")
-}
 
 /// A run as `runs show` tells it.
 fn shown(runs: &Path) -> String {
     let mut command = driver_command();
-    let output = command.args(["runs", "show", "fashion-mnist-lt/0001", "--folder"]).arg(runs).output().unwrap();
+    let output =
+        command.args(["runs", "show", "fashion-mnist-lt/0001", "--folder"]).arg(runs).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -215,8 +207,7 @@ fn training_ends_early_where_no_epoch_is_better_and_says_so() {
     let note = format!("phase 1 ends early, after epoch {trained} of 9");
     assert!(told.contains(&note) && events.contains(&note), "{told}");
     assert!(told.contains("none of the last 3 was better"), "{told}");
-    let shown =
-        shown(runs.path());
+    let shown = shown(runs.path());
     let line =
         format!("phase 1 ended early, after epoch {trained} of 9; the weights are those of epoch {kept}");
     assert!(shown.contains(&line), "{shown}");

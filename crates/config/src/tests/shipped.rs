@@ -5,8 +5,8 @@ use std::{
 
 use super::resolve_in;
 use crate::{
-    ClassWeighting, DEFAULTS, Decay, Experiment, HeadInit, HeadMethod, Layer, OptimizerName, Profile, Selection,
-    data_sets, document, experiments, names::toml_files,
+    ClassWeighting, DEFAULTS, Decay, Experiment, HeadInit, HeadMethod, Layer, OptimizerName, Profile,
+    Selection, data_sets, document, experiments, names::toml_files,
 };
 
 fn config() -> PathBuf {
