@@ -4,6 +4,7 @@
 pub mod eager;
 pub mod model;
 pub mod small;
+pub mod table;
 pub mod timing;
 pub mod variant;
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::plugins;
 
 /// The optimiser that the model is trained with.
-pub const OPTIMIZER: Optimizer = Optimizer { momentum: 0.9, weight_decay: 2e-4 };
+pub const OPTIMIZER: Optimizer = Optimizer::sgd(0.9, 2e-4);
 /// The learning rate that the model is trained with.
 pub const LEARNING_RATE: f64 = 0.1;
 

@@ -50,7 +50,7 @@ pub fn stderr(output: &Output) -> String {
 /// If it does not.
 pub fn succeed(set: &[&str]) -> (TempDir, PathBuf, Value) {
     let runs = TempDir::new().expect("a folder");
-    let output = command(runs.path(), set).output().expect("the driver starts");
+    let output = output(runs.path(), set);
     assert!(output.status.success(), "{}", stderr(&output));
     let folder = runs.path().join("fashion-mnist-lt/0001");
     let document = serde_json::from_slice(&output.stdout).expect("stdout is one JSON document");
@@ -64,7 +64,7 @@ pub fn succeed(set: &[&str]) -> (TempDir, PathBuf, Value) {
 /// If it is not so.
 pub fn refuse(set: &[&str], parts: &[&str]) {
     let runs = TempDir::new().expect("a folder");
-    refused(&command(runs.path(), set).output().expect("the driver starts"), runs.path(), parts);
+    refused(&output(runs.path(), set), runs.path(), parts);
 }
 
 /// As [`refuse`], of a run that was started otherwise.
@@ -82,4 +82,35 @@ pub fn refused(output: &Output, runs: &Path, parts: &[&str]) {
     assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
     let left = fs::read_dir(runs.join("fashion-mnist-lt")).map(|entries| entries.count()).unwrap_or(0);
     assert_eq!(left, 0, "something of the run is left");
+}
+
+/// What the driver tells of a small run.
+///
+/// # Panics
+///
+/// If it does not start.
+pub fn output(runs: &Path, set: &[&str]) -> Output {
+    command(runs, set).output().expect("the driver starts")
+}
+
+/// A file of a run.
+///
+/// # Panics
+///
+/// If it is not there.
+pub fn read(folder: &Path, file: &str) -> Vec<u8> {
+    fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The metrics of a run without the times, which alone may differ between two runs.
+///
+/// # Panics
+///
+/// If they are none.
+pub fn timeless(folder: &Path) -> Value {
+    let metrics = serde_json::from_slice(&read(folder, "metrics.json"));
+    let mut metrics: Value = metrics.expect("metrics are JSON");
+    let fields = metrics.as_object_mut().expect("metrics are an object");
+    fields.remove("seconds").expect("times by phase");
+    metrics
 }

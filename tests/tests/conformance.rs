@@ -124,6 +124,21 @@ fn every_flaw_of_a_recorder_is_found() {
 }
 
 #[test]
+fn every_flaw_of_a_backend_is_found() {
+    let library = fixture("wrong-backend");
+    is_in_order(&library);
+    let finds = |flaw: &str, text: &str| finds(&library, flaw, "optimizers", text);
+    finds("ignores-the-method", "nesterov moves `");
+    finds("ignores-clipping", "sgd with clipping moves `");
+    finds("ignores-the-decay", "sgd moves `");
+    finds("refuses-sgd", "it refuses sgd");
+    // What a backend refuses in time it may lack.
+    let (report, succeeded) = check(&library, &["--set", "flaw=knows-sgd-alone"]);
+    let Some(Outcome::NotApplicable(why)) = report.outcome("optimizers") else { panic!("{report}") };
+    assert!(succeeded && why.contains("sgd with clipping, nesterov, nesterov with clipping, adam"), "{why}");
+}
+
+#[test]
 fn what_is_no_plugin_fails_to_load() {
     let (report, succeeded) = check(&fixture("not-a-plugin"), &[]);
     let outcome = report.outcome("load");

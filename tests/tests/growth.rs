@@ -90,7 +90,7 @@ fn a_frozen_backend_answers_every_call() {
         let backend = host.backend(NAME, &Map::new()).unwrap();
         assert_eq!(backend.device().unwrap().name, NAME);
         assert_eq!(backend.missing_operations(&program).unwrap(), ["Frozen"]);
-        let mut session = backend.open_session(Optimizer { momentum: 0.9, weight_decay: 0.0 }).unwrap();
+        let mut session = backend.open_session(Optimizer::sgd(0.9, 0.0)).unwrap();
         assert_eq!(session.load(&[&program, &program]).unwrap(), 2);
         let none = tensors_to_bytes(&[]).unwrap();
         session.import(TensorKind::Parameters, &none).unwrap();

@@ -18,10 +18,17 @@ use serde_json::Value;
 
 /// Makes a small run one of a second or two whose phases all take a while; the best epoch is selected, so that this, too,
 /// must go on.
-const KEPT: [&str; 7] = [
+const KEPT: [&str; 13] = [
     "data.validation=0.2",
     "train.epochs=6",
     "train.selection=validation",
+    // All that a step may follow from besides: moments, the number of the step, the mixture of the batch, the epoch.
+    "train.optimizer=adamw",
+    "train.learning_rate=0.003",
+    "train.clip_norm=1",
+    "train.mixup=0.4",
+    "train.class_weighting=effective-number",
+    "train.class_weighting_from=0.5",
     "finetune.epochs=60",
     "gap.draws=60",
     "run.cache=true",
@@ -29,8 +36,11 @@ const KEPT: [&str; 7] = [
 ];
 
 /// Phase 1 for seconds, so that it can be met in the middle, with dropout, which draws anew in each step.
-const LONG: [&str; 5] = [
+const LONG: [&str; 8] = [
     "train.epochs=20",
+    "train.optimizer=sgd",
+    "train.learning_rate=0.1",
+    "train.mixup=0",
     "backbone.plugin=wide-resnet",
     "backbone.depth=10",
     "backbone.widen=1",

@@ -1,15 +1,11 @@
 //! Losses against numbers worked out by hand, and against PyTorch's.
 
-use burn::{
-    module::{Initializer, Module, Param},
-    tensor::{Device, Tensor},
-};
-use expanse_host::{Kind, TensorKind};
-use expanse_program::{LossRequest, NamedTensor, TensorData, TensorView, tensors_from_bytes};
-use expanse_sdk::record;
+use expanse_host::Kind;
+use expanse_program::{LossRequest, TensorData, TensorView, tensors_from_bytes};
 use expanse_tests::{
-    model::{OPTIMIZER, tensors, to_bytes},
+    model::OPTIMIZER,
     plugins,
+    table::{self, set_logits, table},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -53,35 +49,20 @@ fn cross_entropy_is_the_weighted_mean_over_samples() {
     check(cross_entropy([1e4, -1e4, -1e4, 1e4], [1, 1], [1.0, 1.0]), 1e4);
 }
 
-/// Logits that are parameters, so that a session tells the gradient by them.
-#[derive(Module, Debug)]
-struct Table {
-    logits: Param<Tensor<2>>,
-}
-
 /// Value and gradient by the logits of a shipped loss.
 fn value_and_gradient(golden: &Golden, case: &Case) -> (f64, Vec<f32>) {
     let (batch, classes) = (golden.targets.len(), golden.class_counts.len());
     let loss = plugins().loss(&case.loss, &case.options).unwrap();
     let loss =
         loss.record(&LossRequest { batch, classes, class_counts: golden.class_counts.clone() }).unwrap();
-    let table = Table { logits: Initializer::Zeros.init([batch, classes], &Device::flex()) };
-    let table = record("head `table`".into(), table, |table, recording| {
-        recording.output("logits", &(table.logits.val() * 1.0));
-        recording.mean("logits", loss.header.input("logits").unwrap().meaning.clone());
-    });
     let mut session = plugins().backend("flex", &Map::new()).unwrap().open_session(OPTIMIZER).unwrap();
-    let number = session.load(&[&table.unwrap(), &loss]).unwrap();
-    let logits =
-        NamedTensor { name: "logits".into(), shape: vec![batch, classes], values: case.logits.clone() };
-    session.import(TensorKind::Parameters, &to_bytes(&[logits])).unwrap();
+    let number = session.load(&[&table(batch, classes, &loss), &loss]).unwrap();
+    set_logits(&mut *session, batch, classes, &case.logits);
     let inputs = [
         TensorView { name: "targets", shape: &[batch], data: TensorData::I64(&golden.targets) },
         TensorView { name: "class_weights", shape: &[classes], data: TensorData::F32(&case.class_weights) },
     ];
-    let found = tensors(&session.gradients(number, &inputs).unwrap());
-    let values = |name: &str| found.iter().find(|tensor| tensor.name == name).unwrap().values.clone();
-    (f64::from(values("loss")[0]), values("logits"))
+    table::value_and_gradient(&session.gradients(number, &inputs).unwrap())
 }
 
 #[derive(Deserialize)]

@@ -1,14 +1,17 @@
 //! Every backbone with every head, loss and class weighting trains and evaluates, or is refused before training.
 
+use std::collections::BTreeMap;
+
 use expanse_domain::{ClassCounts, Seed};
 use expanse_host::{Kind, TensorKind};
 use expanse_imbalance::ClassWeighting;
 use expanse_program::{
-    BackboneRequest, HeadRequest, LossRequest, Program, TensorData, TensorView, check_chain,
+    BackboneRequest, HeadRequest, LossRequest, Method, Optimizer, Program, TensorData, TensorView,
+    check_chain, mixture,
 };
 use expanse_tests::{
     model::{OPTIMIZER, tensors, to_bytes},
-    plugins,
+    plugins, small,
 };
 use serde_json::{Map, Value, json};
 
@@ -36,7 +39,7 @@ fn named(kind: Kind) -> Vec<String> {
 
 #[test]
 fn every_combination_trains_and_evaluates_or_is_refused_before() {
-    let (mut trained, mut refused) = (0, Vec::new());
+    let (mut trained, mut refused, mut met) = (0, Vec::new(), BTreeMap::new());
     let backend = plugins().backend("flex", &Map::new()).unwrap();
     let images: Vec<f32> = (0..BATCH * 3 * SIDE * SIDE).map(|at| (at % 61) as f32 / 30.0 - 1.0).collect();
     let request = BackboneRequest { batch: BATCH, channels: 3, height: SIDE, width: SIDE };
@@ -66,8 +69,22 @@ fn every_combination_trains_and_evaluates_or_is_refused_before() {
                     let weighting: ClassWeighting = weighting.parse().unwrap();
                     let weights = weighting.weights(&ClassCounts::new(COUNTS.to_vec())).unwrap();
                     let weights: Vec<f32> = weights.into_iter().map(|weight| weight as f32).collect();
-                    let mut session = backend.open_session(OPTIMIZER).unwrap();
-                    let training = session.load(&programs).unwrap();
+                    // Sparsely, but each loss meets every optimiser, and after a while with clipping and mixed.
+                    let tries: &mut usize = met.entry(loss_name.clone()).or_default();
+                    let method = Method::ALL[*tries % Method::ALL.len()];
+                    let clip_norm = (*tries / Method::ALL.len() % 2 == 1).then_some(1.0);
+                    let mixed = *tries / (2 * Method::ALL.len()) % 2 == 1;
+                    *tries += 1;
+                    let what = format!("{what} × {method} × clip_norm {clip_norm:?} × mixup {mixed}");
+                    let optimizer = Optimizer { method, clip_norm, ..OPTIMIZER };
+                    let mut session = backend.open_session(optimizer).unwrap();
+                    let training = match mixed {
+                        false => session.load(&programs).unwrap(),
+                        true => {
+                            let [targets, partners, mix] = mixture(loss.clone());
+                            session.load(&[&program, &head, &targets, &partners, &mix]).unwrap()
+                        }
+                    };
                     let evaluation = session.load(&programs[..2]).unwrap();
                     session.import(TensorKind::Parameters, &to_bytes(&values)).unwrap();
                     let inputs = [
@@ -77,6 +94,13 @@ fn every_combination_trains_and_evaluates_or_is_refused_before() {
                             data: TensorData::F32(&images),
                         },
                         TensorView { name: "targets", shape: &[BATCH], data: TensorData::I64(&[0, 1, 2, 0]) },
+                        TensorView {
+                            name: "partners",
+                            shape: &[BATCH],
+                            data: TensorData::I64(&[1, 0, 2, 2]),
+                        },
+                        TensorView { name: "share", shape: &[1], data: TensorData::F32(&[0.7]) },
+                        TensorView { name: "rest", shape: &[1], data: TensorData::F32(&[0.3]) },
                         TensorView {
                             name: "class_weights",
                             shape: &[COUNTS.len()],
@@ -100,9 +124,45 @@ fn every_combination_trains_and_evaluates_or_is_refused_before() {
     }
     // The margins of `ldam` are of cosines, so it takes the head that gives them and no other.
     assert!(trained > 0 && !refused.is_empty());
+    let few = met.iter().find(|(_, tries)| **tries < 3 * Method::ALL.len());
+    assert_eq!(few, None, "did not meet every optimiser, with clipping and mixed");
     for (head, loss, why) in refused {
         assert_eq!(loss, "ldam", "with head {head}: {why}");
         assert_ne!(head, "cosine", "{why}");
         assert!(why.contains("use the head `cosine`"), "{why}");
+    }
+}
+
+/// Whole runs: every loss, optimiser, decay and weighting at least once, in pairs that change from run to run.
+#[test]
+fn runs_train_with_every_loss_optimizer_and_schedule() {
+    for (at, loss) in named(Kind::Loss).into_iter().enumerate() {
+        let method = Method::ALL[at % Method::ALL.len()];
+        let other = Method::ALL[(at + 1) % Method::ALL.len()];
+        let rate = |method: Method| if method.has_squares() { 0.001 } else { 0.05 };
+        let pick = |choices: &[&str], by: usize| choices[at / by % choices.len()].to_owned();
+        let mut set = vec![
+            format!("loss.plugin={loss}"),
+            format!("train.optimizer={method}"),
+            format!("train.learning_rate={}", rate(method)),
+            format!("train.decay={}", pick(&["cosine", "step"], 1)),
+            format!("train.clip_norm={}", pick(&["0", "1"], 2)),
+            format!("train.mixup={}", pick(&["0.4", "0"], 1)),
+            format!("train.class_weighting={}", pick(&["effective-number", "inverse"], 1)),
+            format!("train.class_weighting_from={}", pick(&["0.5", "0"], 2)),
+            format!("finetune.optimizer={other}"),
+            format!("finetune.learning_rate={}", rate(other)),
+            format!("finetune.decay={}", pick(&["step", "cosine"], 1)),
+        ];
+        if loss == "ldam" {
+            set.push("head.plugin=cosine".into());
+        }
+        let runs = tempfile::tempdir().unwrap();
+        let set: Vec<&str> = set.iter().map(String::as_str).collect();
+        let output = small::command(runs.path(), &set).output().unwrap();
+        assert!(output.status.success(), "{set:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let metrics: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(metrics["train"]["trained"], 2, "{set:?}");
+        assert!(metrics["three_phase"]["bac"].as_f64().unwrap() > 0.0, "{set:?}");
     }
 }

@@ -191,7 +191,7 @@ fn convolutions_of_random_shapes_are_those_of_flex() {
 
 /// Outputs and gradients are those of flex, with every instruction set.
 fn check(name: &str, program: &Program) {
-    let optimizer = Optimizer { momentum: 0.0, weight_decay: 0.0 };
+    let optimizer = Optimizer::sgd(0.0, 0.0);
     assert_eq!(expanse_cpu::missing_operations(program).unwrap(), [""; 0], "{name}");
     let parameters: Vec<_> = (2..)
         .zip(&program.header.parameters)

@@ -22,7 +22,7 @@ fn program(forward: impl FnOnce(&Scale, &mut Recording<'_>)) -> Program {
 }
 
 fn session() -> Session<Flex> {
-    Session::new(FlexDevice, Optimizer { momentum: 0.0, weight_decay: 0.0 })
+    Session::new(FlexDevice, Optimizer::sgd(0.0, 0.0))
 }
 
 /// x ↦ Σ (factor · x + constant)².

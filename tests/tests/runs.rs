@@ -10,24 +10,9 @@ use std::{
 use expanse_program::tensors_from_bytes;
 use expanse_tests::{
     driver, driver_command, fixture,
-    small::{command, refuse, refused, stderr, succeed},
+    small::{command, output, read, refuse, refused, stderr, succeed, timeless},
 };
 use serde_json::Value;
-
-fn output(runs: &Path, set: &[&str]) -> Output {
-    command(runs, set).output().expect("the driver starts")
-}
-
-fn read(folder: &Path, file: &str) -> Vec<u8> {
-    fs::read(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
-
-/// The metrics without the times, which alone may differ between two runs.
-fn timeless(folder: &Path) -> Value {
-    let mut metrics: Value = serde_json::from_slice(&read(folder, "metrics.json")).unwrap();
-    metrics.as_object_mut().unwrap().remove("seconds").expect("times by phase");
-    metrics
-}
 
 #[test]
 fn a_run_gives_its_document_and_leaves_a_whole_folder() {

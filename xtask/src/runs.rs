@@ -39,10 +39,14 @@ fn list(base: &Path) -> Result<(), Error> {
         let (record, metrics) = (json(&run.folder, "record.json")?, metrics(&run.folder)?);
         let config = read(&run.folder, "config.toml")?;
         let seed = config.lines().find_map(|line| line.strip_prefix("seed = ")).unwrap_or("?").to_owned();
+        // What has balanced the head: a sampler, or a method without any.
+        let balanced = match metrics.model() {
+            "three-phase" => record["plugins"]["sampler"]["plugin"].as_str().unwrap_or("?"),
+            method => method,
+        };
         println!(
-            "{:<32}{seed:>6}  {:<18}{:>10.4}{:>13.4}",
+            "{:<32}{seed:>6}  {balanced:<18}{:>10.4}{:>13.4}",
             name(&run),
-            record["plugins"]["sampler"]["plugin"].as_str().unwrap_or("?"),
             metrics.baseline.bac,
             metrics.three_phase.bac
         );

@@ -1,9 +1,12 @@
 use figment::value::{Dict, Num, Value};
 
 use crate::{
-    ConfigError, Experiment, Hint, Profile, Schedule, Selection, document::join, extraction::kind,
-    origin::Origins, settings::Settings,
+    ClassWeighting, ConfigError, Experiment, HeadMethod, Hint, Profile, Schedule, Selection, document::join,
+    extraction::kind, origin::Origins, settings::Settings,
 };
+
+/// Beyond this all images are mixed in equal shares.
+const LARGEST_ALPHA: f64 = 1000.0;
 
 /// Every key that a place sets must be one of the defaults, save for the options of a plugin; tables must be
 /// tables, and numbers finite.
@@ -48,6 +51,24 @@ pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), C
         "`validation`",
         "`last` while no images are held out; set data.validation above 0",
     )?;
+    let validated = train.selection == Selection::Validation;
+    check.that(
+        train.patience == 0 || validated,
+        "train.patience",
+        train.patience,
+        match data.validation > 0.0 {
+            true => "0 while train.selection is `last`; set that to `validation`",
+            false => {
+                "0 while no images are held out; set data.validation above 0 and train.selection to `validation`"
+            }
+        },
+    )?;
+    check.that(
+        (0.0..=LARGEST_ALPHA).contains(&train.mixup),
+        "train.mixup",
+        train.mixup,
+        format_args!("an alpha from 0, which mixes nothing, to {LARGEST_ALPHA}"),
+    )?;
     let strategy = &experiment.augment.sampling_strategy;
     check.that(
         is_strategy(strategy),
@@ -58,18 +79,36 @@ pub(crate) fn ranges(experiment: &Experiment, origins: &Origins) -> Result<(), C
     let memory = experiment.augment.memory_gib;
     check.that(memory >= 0.0, "augment.memory_gib", memory, "0 or more")?;
     schedule("finetune", &finetune.schedule, &check)?;
+    check.that(finetune.tau >= 0.0, "finetune.tau", finetune.tau, "0 or more")?;
+    check.that(
+        !finetune.soft_labels || finetune.method == HeadMethod::OverSampled,
+        "finetune.soft_labels",
+        finetune.soft_labels,
+        format_args!(
+            "false while finetune.method is `{}`, which has no synthetic rows",
+            finetune.method.name()
+        ),
+    )?;
     check.that(experiment.gap.draws >= 1, "gap.draws", experiment.gap.draws, "1 or more")
 }
 
 fn schedule(phase: &str, schedule: &Schedule, check: &Check) -> Result<(), ConfigError> {
-    let Schedule { epochs, batch_size, learning_rate, momentum, weight_decay, milestones, factors, .. } =
-        schedule;
+    let Schedule { epochs, batch_size, learning_rate, momentum, weight_decay, clip_norm, .. } = schedule;
+    let Schedule { milestones, factors, class_weighting, class_weighting_from: from, .. } = schedule;
     let key = |name| join(phase, name);
     check.that(*epochs >= 1, &key("epochs"), epochs, "1 or more")?;
     check.that(*batch_size >= 1, &key("batch_size"), batch_size, "1 or more")?;
     check.that(*learning_rate > 0.0, &key("learning_rate"), learning_rate, "a number above 0")?;
     check.that((0.0..1.0).contains(momentum), &key("momentum"), momentum, "a number in [0, 1)")?;
     check.that(*weight_decay >= 0.0, &key("weight_decay"), weight_decay, "0 or more")?;
+    check.that(*clip_norm >= 0.0, &key("clip_norm"), clip_norm, "0 or more")?;
+    check.that((0.0..=1.0).contains(from), &key("class_weighting_from"), from, "a share in [0, 1]")?;
+    check.that(
+        *from == 0.0 || *class_weighting != ClassWeighting::None,
+        &key("class_weighting_from"),
+        from,
+        format_args!("0 while {} is `none`: there is nothing to defer", key("class_weighting")),
+    )?;
     let shares = milestones.iter().all(|m| *m > 0.0 && *m <= 1.0) && milestones.is_sorted_by(|a, b| a < b);
     check.that(shares, &key("milestones"), format!("{milestones:?}"), "ascending shares in (0, 1]")?;
     check.that(

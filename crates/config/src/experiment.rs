@@ -90,14 +90,22 @@ pub struct Schedule {
     pub epochs: u64,
     /// Samples in one step, 1 or more.
     pub batch_size: usize,
+    /// How parameters follow their gradients.
+    #[serde(deserialize_with = "name")]
+    pub optimizer: OptimizerName,
     /// Learning rate after the warm-up, above 0.
     pub learning_rate: f64,
-    /// Momentum, in `[0, 1)`.
+    /// Momentum, or β₁ of Adam, in `[0, 1)`.
     pub momentum: f64,
     /// Weight decay, 0 or more.
     pub weight_decay: f64,
+    /// The largest norm of all gradients together, 0 or more; 0 clips nothing.
+    pub clip_norm: f64,
     /// Epochs of linear warm-up.
     pub warmup_epochs: u64,
+    /// How the learning rate falls after the warm-up.
+    #[serde(deserialize_with = "name")]
+    pub decay: Decay,
     /// Shares of the epochs, ascending in `(0, 1]`.
     pub milestones: Vec<f64>,
     /// Multipliers of the learning rate, each in force from the milestone of the same index.
@@ -105,6 +113,8 @@ pub struct Schedule {
     /// Weights of the classes in the loss.
     #[serde(deserialize_with = "name")]
     pub class_weighting: ClassWeighting,
+    /// Share of the epochs, in `[0, 1]`, after which the weighting takes force.
+    pub class_weighting_from: f64,
 }
 
 /// Phase 1: backbone and head, end to end.
@@ -116,6 +126,10 @@ pub struct Train {
     /// The epoch whose weights are kept.
     #[serde(deserialize_with = "name")]
     pub selection: Selection,
+    /// Epochs without a better one on the images held out after which training ends; 0 never ends it early.
+    pub patience: u64,
+    /// α of mixup of the images, 0 or more; 0 mixes nothing.
+    pub mixup: f64,
 }
 
 /// Phase 2: over-sampling of the embeddings.
@@ -143,9 +157,12 @@ pub enum Isolation {
     Process,
 }
 
-/// Phase 3: a head alone, on balanced embeddings.
+/// Phase 3: a head alone, on embeddings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finetune {
+    /// How the head is balanced.
+    #[serde(deserialize_with = "name")]
+    pub method: HeadMethod,
     /// Epochs, optimiser and learning rates.
     #[serde(flatten)]
     pub schedule: Schedule,
@@ -154,6 +171,8 @@ pub struct Finetune {
     pub head_init: HeadInit,
     /// Whether the labels of synthetic rows are mixed by r, in expectation.
     pub soft_labels: bool,
+    /// τ of [`HeadMethod::TauNorm`], 0 or more.
+    pub tau: f64,
 }
 
 /// The generalization gap.
@@ -212,6 +231,30 @@ pub enum ClassWeighting {
     EffectiveNumber,
 }
 
+/// How parameters follow their gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+    /// The same with Nesterov's momentum.
+    Nesterov,
+    /// Adam, whose weight decay goes into the gradient.
+    Adam,
+    /// Adam with weight decay apart.
+    AdamW,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decay {
+    /// By the factors of the milestones.
+    Step,
+    /// By half a wave of the cosine, to 0 after the last epoch.
+    Cosine,
+}
+
 /// The epoch whose weights are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -220,6 +263,40 @@ pub enum Selection {
     Last,
     /// The best one on the images held out.
     Validation,
+}
+
+/// How the head is balanced in phase 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadMethod {
+    /// Trained on real embeddings and those that phase 2 has made.
+    OverSampled,
+    /// Trained on real embeddings in class-balanced batches.
+    Crt,
+    /// That of phase 1, with one learned factor for each class.
+    Lws,
+    /// That of phase 1, with normalised weights.
+    TauNorm,
+    /// The nearest class mean.
+    Ncm,
+}
+
+impl HeadMethod {
+    /// Its name in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OverSampled => "over-sampled",
+            Self::Crt => "crt",
+            Self::Lws => "lws",
+            Self::TauNorm => "tau-norm",
+            Self::Ncm => "ncm",
+        }
+    }
+
+    /// Whether it is trained, in epochs.
+    pub fn is_trained(self) -> bool {
+        !matches!(self, Self::TauNorm | Self::Ncm)
+    }
 }
 
 /// Where the head of phase 3 starts.

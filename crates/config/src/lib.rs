@@ -30,8 +30,8 @@ mod tests;
 
 pub use error::{ConfigError, Hint};
 pub use experiment::{
-    Augment, ClassWeighting, Color, Data, Experiment, Finetune, Gap, HeadInit, Isolation, Profile, Run,
-    Schedule, Selection, Stage, Train,
+    Augment, ClassWeighting, Color, Data, Decay, Experiment, Finetune, Gap, HeadInit, HeadMethod, Isolation,
+    OptimizerName, Profile, Run, Schedule, Selection, Stage, Train,
 };
 pub use explain::{Fate, Said};
 pub use mark::Mark;

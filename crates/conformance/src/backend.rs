@@ -3,7 +3,7 @@
 use expanse_abi::{BackendBox, ErrorCode, PluginError, SessionBox, abi_stable::std_types::RSlice};
 use expanse_domain::Seed;
 use expanse_host::{Backend, Session, TensorKind};
-use expanse_program::{NamedTensor, Program};
+use expanse_program::{NamedTensor, Optimizer, Program};
 use serde_json::json;
 
 use crate::{
@@ -37,7 +37,7 @@ pub(crate) fn device(subject: &Subject<'_>) -> Verdict {
 }
 
 /// The backend with a device, and the model of the references, if it can run them.
-fn ready(subject: &Subject<'_>) -> Result<(Box<dyn Backend>, Model), Reason> {
+pub(crate) fn ready(subject: &Subject<'_>) -> Result<(Box<dyn Backend>, Model), Reason> {
     let backend = subject.backend()?;
     if let Err(error) = backend.device() {
         not_applicable!("there is no device: {error}");
@@ -250,20 +250,25 @@ pub(crate) fn hundred_steps(subject: &Subject<'_>) -> Verdict {
 /// Exported and imported elsewhere, training goes on bit for bit as if it had not been interrupted.
 pub(crate) fn continues(subject: &Subject<'_>) -> Verdict {
     let (backend, model) = ready(subject)?;
-    let mut whole = model.session(&*backend)?;
-    steps(&mut *whole, &model, 0..6)?;
-    let mut first = model.session(&*backend)?;
-    steps(&mut *first, &model, 0..3)?;
-    let mut second = model.empty_session(&*backend)?;
+    goes_on(&*backend, &model, OPTIMIZER, "")
+}
+
+/// As [`continues`], with an optimiser; `what` begins the messages.
+pub(crate) fn goes_on(backend: &dyn Backend, model: &Model, optimizer: Optimizer, what: &str) -> Verdict {
+    let mut whole = model.session_with(backend, optimizer)?;
+    steps(&mut *whole, model, 0..6)?;
+    let mut first = model.session_with(backend, optimizer)?;
+    steps(&mut *first, model, 0..3)?;
+    let mut second = model.empty_session_with(backend, optimizer)?;
     for kind in [TensorKind::Parameters, TensorKind::Optimizer] {
         second.import(kind, &first.export(kind)?)?;
     }
     drop(first);
-    steps(&mut *second, &model, 3..6)?;
+    steps(&mut *second, model, 3..6)?;
     for kind in [TensorKind::Parameters, TensorKind::Optimizer] {
-        ensure!(whole.export(kind)? == second.export(kind)?, "{kind:?} differ after an interruption");
+        ensure!(whole.export(kind)? == second.export(kind)?, "{what}{kind:?} differ after an interruption");
     }
-    ensure!(whole.losses()?[3..] == second.losses()?, "the losses differ after an interruption");
+    ensure!(whole.losses()?[3..] == second.losses()?, "{what}the losses differ after an interruption");
     Ok(())
 }
 

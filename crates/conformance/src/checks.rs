@@ -2,7 +2,7 @@
 
 use expanse_host::Kind;
 
-use crate::{backend, every_kind, outcome::Verdict, recorder, sampler, subject::Subject};
+use crate::{backend, every_kind, optimizers, outcome::Verdict, recorder, sampler, subject::Subject};
 
 /// One thing that a plugin must do.
 pub(crate) struct Check {
@@ -52,6 +52,7 @@ pub(crate) const ALL: &[Check] = &[
     check!("evaluation-changes-nothing", BACKEND, backend::evaluation_changes_nothing),
     check!("hundred-steps", BACKEND, backend::hundred_steps),
     check!("continues", BACKEND, backend::continues),
+    check!("optimizers", BACKEND, optimizers::optimizers),
     check!("isolated-sessions", BACKEND, backend::isolated_sessions),
     check!("ports", PARTS, recorder::ports),
     check!("parameters", PARTS, recorder::parameters),

@@ -17,6 +17,7 @@ mod gradient;
 mod inputs;
 mod measure;
 mod model;
+mod optimizers;
 mod outcome;
 mod recorder;
 mod records;

@@ -31,7 +31,7 @@ const FEATURES: usize = 8;
 /// Channels, height and width of images; a backbone is checked with the first that it takes.
 const IMAGES: [[usize; 3]; 5] = [[1, 16, 16], [3, 32, 32], [1, 28, 28], [3, 64, 64], [3, 224, 224]];
 
-pub(crate) const OPTIMIZER: Optimizer = Optimizer { momentum: 0.9, weight_decay: 2e-4 };
+pub(crate) const OPTIMIZER: Optimizer = Optimizer::sgd(0.9, 2e-4);
 
 /// A backbone, head or loss with the size that it is checked in.
 pub(crate) enum Part {
@@ -179,14 +179,32 @@ impl Model {
 
     /// A session of a backend with the model loaded and initialised; its only program is number 0.
     pub fn session(&self, backend: &dyn Backend) -> Result<Box<dyn Session>, Reason> {
-        let mut session = self.empty_session(backend)?;
+        self.session_with(backend, OPTIMIZER)
+    }
+
+    /// As [`session`](Self::session), with an optimiser.
+    pub fn session_with(
+        &self,
+        backend: &dyn Backend,
+        optimizer: Optimizer,
+    ) -> Result<Box<dyn Session>, Reason> {
+        let mut session = self.empty_session_with(backend, optimizer)?;
         session.import(TensorKind::Parameters, &encoded(&self.values)?)?;
         Ok(session)
     }
 
     /// As [`session`](Self::session), without values.
     pub fn empty_session(&self, backend: &dyn Backend) -> Result<Box<dyn Session>, Reason> {
-        let mut session = backend.open_session(OPTIMIZER)?;
+        self.empty_session_with(backend, OPTIMIZER)
+    }
+
+    /// As [`session_with`](Self::session_with), without values.
+    pub fn empty_session_with(
+        &self,
+        backend: &dyn Backend,
+        optimizer: Optimizer,
+    ) -> Result<Box<dyn Session>, Reason> {
+        let mut session = backend.open_session(optimizer)?;
         session.load(&self.programs.iter().collect::<Vec<_>>())?;
         Ok(session)
     }

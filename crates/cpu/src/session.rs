@@ -4,8 +4,8 @@ use std::{
 };
 
 use expanse_engine::{
-    EngineError, Kind, Linked, Running, STATISTICS_MOMENTUM, check_import, check_inputs, check_parameters,
-    find_loss, find_output, link,
+    EngineError, Kind, Linked, OptimizerState, Running, STATISTICS_MOMENTUM, check_import, check_inputs,
+    check_parameters, find_loss, find_output, link,
 };
 use expanse_program::{
     NamedTensor, Optimizer, Parameter, ParameterKind, Program, TensorView, tensors_from_bytes,
@@ -18,7 +18,7 @@ use crate::{
     graph::{Graph, ValueId},
     kernels::{
         simd::Isa,
-        update::{Descent, descend},
+        update::{Descent, Moved, descend, sum_of_squares},
     },
     memory::Buffer,
     run::{Executable, Parameters, Shared},
@@ -53,6 +53,12 @@ struct Store {
     slots: Vec<Slot>,
     values: Vec<Buffer>,
     velocities: Vec<Buffer>,
+    /// Empty for methods without them.
+    squares: Vec<Buffer>,
+    /// Whether the method has them.
+    has_squares: bool,
+    /// Steps that were taken.
+    steps: u64,
     names: HashMap<String, usize>,
     version: u64,
 }
@@ -68,7 +74,8 @@ struct Slot {
 impl Session {
     /// A session without programs.
     pub fn new(team: Team, optimizer: Optimizer) -> Self {
-        let (store, shared) = (Store::default(), Shared::default());
+        let has_squares = optimizer.method.has_squares();
+        let (store, shared) = (Store { has_squares, ..Store::default() }, Shared::default());
         Self { team, optimizer, programs: Vec::new(), store, shared, losses: Vec::new() }
     }
 
@@ -168,37 +175,42 @@ impl Running for Session {
         let tensors = tensors_from_bytes(bytes)?;
         let known: BTreeMap<&str, &[usize]> =
             self.store.slots.iter().map(|slot| (slot.name.as_str(), slot.shape.as_slice())).collect();
-        check_import(&tensors, &known)?;
-        for NamedTensor { name, values, .. } in tensors {
-            let at = self.store.names[&name];
-            match kind {
-                Kind::Parameters => {
+        match kind {
+            Kind::Parameters => {
+                check_import(&tensors, &known)?;
+                for NamedTensor { name, values, .. } in tensors {
+                    let at = self.store.names[&name];
                     self.store.values[at].copy_from_slice(&values);
                     self.store.slots[at].has_value = true;
                 }
-                Kind::Optimizer => {
+                self.store.version += 1;
+            }
+            Kind::Optimizer => {
+                let state = OptimizerState::of(tensors, self.optimizer.method, &known)?;
+                self.store.steps = state.steps.unwrap_or(self.store.steps);
+                for NamedTensor { name, values, .. } in state.velocities {
+                    let at = self.store.names[&name];
                     self.store.velocities[at].copy_from_slice(&values);
                     self.store.slots[at].has_velocity = true;
                 }
+                for NamedTensor { name, values, .. } in state.squares {
+                    self.store.squares[self.store.names[&name]].copy_from_slice(&values);
+                }
             }
         }
-        self.store.version += 1;
         Ok(())
     }
 
     fn export(&self, kind: Kind) -> Result<Vec<u8>, EngineError> {
-        let Store { slots, values, velocities, .. } = &self.store;
-        let mut tensors = Vec::with_capacity(slots.len());
-        for (slot, (value, velocity)) in slots.iter().zip(values.iter().zip(velocities)) {
-            let (has, values) = match kind {
-                Kind::Parameters => (slot.has_value, value),
-                Kind::Optimizer => (slot.has_velocity, velocity),
-            };
-            if has {
-                let (name, shape) = (slot.name.clone(), slot.shape.clone());
-                tensors.push(NamedTensor { name, shape, values: values.to_vec() });
+        let Store { values, velocities, squares, has_squares, steps, .. } = &self.store;
+        let tensors = match kind {
+            Kind::Parameters => self.store.tensors(values, |slot| slot.has_value),
+            Kind::Optimizer => {
+                let velocities = self.store.tensors(velocities, |slot| slot.has_velocity);
+                let squares = self.store.tensors(squares, |slot| slot.has_velocity && *has_squares);
+                OptimizerState { velocities, squares, steps: has_squares.then_some(*steps) }.into_tensors()
             }
-        }
+        };
         Ok(tensors_to_bytes(&tensors)?)
     }
 
@@ -296,9 +308,20 @@ impl Store {
             has_velocity: false,
         });
         self.values.push(Buffer::zeros(elements));
+        self.squares.push(Buffer::zeros(if self.has_squares { elements } else { 0 }));
         self.velocities.push(Buffer::zeros(elements));
         self.names.insert(name.clone(), self.slots.len() - 1);
         self.slots.len() - 1
+    }
+
+    /// One tensor of each parameter that has it.
+    fn tensors(&self, values: &[Buffer], has: impl Fn(&Slot) -> bool) -> Vec<NamedTensor> {
+        let there = self.slots.iter().zip(values).filter(|(slot, _)| has(slot));
+        let tensor = |(slot, values): (&Slot, &Buffer)| {
+            let (name, shape) = (slot.name.clone(), slot.shape.clone());
+            NamedTensor { name, shape, values: values.to_vec() }
+        };
+        there.map(tensor).collect()
     }
 
     /// Moves every parameter that has a gradient.
@@ -311,14 +334,26 @@ impl Store {
         learning_rate: f64,
         isa: Isa,
     ) {
-        for (parameter, &at) in training.graph().parameters.iter().zip(places) {
-            if !training.trained().contains(&parameter.value) {
-                continue;
+        self.steps += 1;
+        let parameters = training.graph().parameters.iter().zip(places);
+        let trained = || parameters.clone().filter(|(known, _)| training.trained().contains(&known.value));
+        let clipped = match optimizer.clip_norm {
+            Some(_) => {
+                let squares = trained().map(|(known, _)| training.gradient(shared, known.value));
+                optimizer.clipped(squares.map(sum_of_squares).sum::<f64>().sqrt()) as f32
             }
-            let first = !std::mem::replace(&mut self.slots[at].has_velocity, true);
-            let descent = Descent { optimizer, learning_rate, first };
-            let gradient = training.gradient(shared, parameter.value);
-            descend(isa, descent, gradient, &mut self.velocities[at], &mut self.values[at]);
+            None => 1.0,
+        };
+        let descent = Descent::new(optimizer, learning_rate, clipped, self.steps);
+        for (known, &at) in trained() {
+            self.slots[at].has_velocity = true;
+            let gradient = training.gradient(shared, known.value);
+            let moved = Moved {
+                parameter: &mut self.values[at],
+                velocity: &mut self.velocities[at],
+                square: &mut self.squares[at],
+            };
+            descend(isa, descent, gradient, moved);
         }
     }
 

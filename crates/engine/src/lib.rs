@@ -12,6 +12,7 @@ mod link;
 mod optimizer;
 mod running;
 mod session;
+mod state;
 
 pub use check::{check_import, check_inputs, check_parameters, find_loss, find_output};
 pub use compile::operation_name;
@@ -19,6 +20,7 @@ pub use error::EngineError;
 pub use link::{Linked, link};
 pub use running::Running;
 pub use session::{Kind, STATISTICS_MOMENTUM, Session};
+pub use state::OptimizerState;
 
 use burn_backend::Backend;
 use expanse_program::Program;

@@ -17,22 +17,19 @@ use crate::{
     compile::{Instruction, compile},
     frame::{BatchStatistics, Frame, Operand, Value},
     link::{Linked, link},
-    optimizer::update,
+    optimizer::{self, Moments},
+    state::OptimizerState,
 };
 
 /// Share of the batch in the running statistics of batch norm, as in PyTorch.
 pub const STATISTICS_MOMENTUM: f64 = 0.1;
-
-/// What an exported state of the optimiser holds besides, where a program has dropout: the steps that were taken, which
-/// the masks follow from; exact up to 2²⁴.
-const STEPS: &str = "expanse::steps";
 
 /// Which tensors an import or export is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Trainable parameters and running statistics.
     Parameters,
-    /// The optimiser's velocities, under the names of their parameters.
+    /// What the optimiser remembers: see [`OptimizerState`].
     Optimizer,
 }
 
@@ -59,7 +56,7 @@ struct Slot<B: Backend> {
     shape: Vec<usize>,
     kind: ParameterKind,
     value: Option<FloatTensor<B>>,
-    velocity: Option<FloatTensor<B>>,
+    moments: Moments<B>,
 }
 
 /// The outcome of one batch in training form.
@@ -96,7 +93,7 @@ impl<B: Backend> Session<B> {
                 shape: parameter.shape.clone(),
                 kind: parameter.kind,
                 value: None,
-                velocity: None,
+                moments: Moments::default(),
             });
         }
         self.programs.push(Loaded { linked, training, evaluation });
@@ -105,43 +102,57 @@ impl<B: Backend> Session<B> {
 
     /// Sets the named tensors; those not named stay. All are checked before any is set.
     pub fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
-        let mut tensors = tensors_from_bytes(bytes)?;
-        let steps = tensors.iter().position(|tensor| kind == Kind::Optimizer && tensor.name == STEPS);
-        let steps = steps.map(|at| tensors.remove(at).values);
+        let tensors = tensors_from_bytes(bytes)?;
         let known = self.parameters.iter().map(|(name, slot)| (name.as_str(), slot.shape.as_slice()));
-        check_import(&tensors, &known.collect())?;
-        if let Some(&[steps]) = steps.as_deref() {
-            self.steps = steps as u64;
-        }
-        for tensor in tensors {
-            let value = B::float_from_data(BurnData::new(tensor.values, tensor.shape), &self.device);
-            if let Some(slot) = self.parameters.get_mut(&tensor.name) {
-                match kind {
-                    Kind::Parameters => slot.value = Some(value),
-                    Kind::Optimizer => slot.velocity = Some(value),
-                }
+        let known = known.collect();
+        match kind {
+            Kind::Parameters => {
+                check_import(&tensors, &known)?;
+                self.set(tensors, |slot, value| slot.value = Some(value));
+            }
+            Kind::Optimizer => {
+                let OptimizerState { velocities, squares, steps } =
+                    OptimizerState::of(tensors, self.optimizer.method, &known)?;
+                self.set(velocities, |slot, value| slot.moments.velocity = Some(value));
+                self.set(squares, |slot, value| slot.moments.square = Some(value));
+                self.steps = steps.unwrap_or(self.steps);
             }
         }
         Ok(())
     }
 
-    /// All tensors of a kind that have a value.
-    pub fn export(&self, kind: Kind) -> Result<Vec<u8>, EngineError> {
-        let mut tensors = Vec::with_capacity(self.parameters.len());
-        for (name, slot) in &self.parameters {
-            let value = match kind {
-                Kind::Parameters => &slot.value,
-                Kind::Optimizer => &slot.velocity,
-            };
-            if let Some(value) = value {
-                tensors.push(download::<B>(name, value.clone())?);
+    /// Puts tensors on the device, each where its parameter is.
+    fn set(&mut self, tensors: Vec<NamedTensor>, mut place: impl FnMut(&mut Slot<B>, FloatTensor<B>)) {
+        for tensor in tensors {
+            let value = B::float_from_data(BurnData::new(tensor.values, tensor.shape), &self.device);
+            if let Some(slot) = self.parameters.get_mut(&tensor.name) {
+                place(slot, value);
             }
         }
-        if kind == Kind::Optimizer && self.programs.iter().any(|program| has_dropout(&program.linked)) {
-            let values = vec![self.steps as f32];
-            tensors.push(NamedTensor { name: STEPS.into(), shape: vec![1], values });
-        }
+    }
+
+    /// All tensors of a kind that have a value.
+    pub fn export(&self, kind: Kind) -> Result<Vec<u8>, EngineError> {
+        let tensors = match kind {
+            Kind::Parameters => self.download(|slot| slot.value.as_ref())?,
+            Kind::Optimizer => {
+                let counted = self.optimizer.method.has_squares()
+                    || self.programs.iter().any(|program| has_dropout(&program.linked));
+                let velocities = self.download(|slot| slot.moments.velocity.as_ref())?;
+                let squares = self.download(|slot| slot.moments.square.as_ref())?;
+                OptimizerState { velocities, squares, steps: counted.then_some(self.steps) }.into_tensors()
+            }
+        };
         Ok(tensors_to_bytes(&tensors)?)
+    }
+
+    /// One tensor of each parameter that has it.
+    fn download(
+        &self,
+        which: impl Fn(&Slot<B>) -> Option<&FloatTensor<B>>,
+    ) -> Result<Vec<NamedTensor>, EngineError> {
+        let there = self.parameters.iter().filter_map(|(name, slot)| Some((name, which(slot)?)));
+        there.map(|(name, value)| download::<B>(name, value.clone())).collect()
     }
 
     /// One training step. The loss stays on the device until [`losses`](Self::losses) asks for it.
@@ -151,19 +162,23 @@ impl<B: Backend> Session<B> {
         inputs: &[TensorView<'_>],
         learning_rate: f64,
     ) -> Result<(), EngineError> {
-        let Backward { loss, gradients, statistics } = self.backward(program, inputs)?;
+        let Backward { loss, mut gradients, statistics } = self.backward(program, inputs)?;
+        if let Some(limit) = self.optimizer.clip_norm {
+            optimizer::clip::<B>(&mut gradients, limit);
+        }
+        self.steps += 1;
+        let step = optimizer::Step { optimizer: self.optimizer, learning_rate, number: self.steps };
         for (name, gradient) in gradients {
             if let Some(slot) = self.parameters.get_mut(&name)
                 && let Some(value) = slot.value.take()
             {
-                let velocity = slot.velocity.take();
-                let (value, velocity) = update::<B>(self.optimizer, value, gradient, velocity, learning_rate);
-                (slot.value, slot.velocity) = (Some(value), Some(velocity));
+                let moments = std::mem::take(&mut slot.moments);
+                let (value, moments) = optimizer::update::<B>(step, value, gradient, moments);
+                (slot.value, slot.moments) = (Some(value), moments);
             }
         }
         self.update_statistics(program, statistics);
         self.losses.push(loss);
-        self.steps += 1;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Phase 2: the embeddings are over-sampled, and what was made is looked at.
 
-use expanse_config::Experiment;
+use expanse_config::{Experiment, HeadMethod};
 use expanse_domain::{ClassCounts, MatrixView, Seed};
 use expanse_host::{Sampler, Synthetic};
 use expanse_imbalance::SamplingStrategy;
@@ -59,8 +59,11 @@ pub fn augment(
     Ok(Augmented { synthetic, audit })
 }
 
-/// The synthetic rows that the experiment wants of each class.
+/// The synthetic rows that the experiment wants of each class; none where the head is balanced without them.
 pub(crate) fn wanted(experiment: &Experiment, counts: &ClassCounts) -> Result<Vec<u64>, PipelineError> {
+    if experiment.finetune.method != HeadMethod::OverSampled {
+        return Ok(vec![0; counts.classes()]);
+    }
     let strategy: SamplingStrategy = serde_json::from_value(experiment.augment.sampling_strategy.clone())?;
     Ok(strategy.synthetic(counts)?)
 }

@@ -7,19 +7,22 @@ use std::{
 
 use expanse_config::Experiment;
 use expanse_domain::sha256;
+use expanse_report::Epochs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{Components, PipelineError, Prepared, observer::Event, store::write_whole};
 
 /// To be raised when phase 1 computes something else from the same dependencies.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What phase 1 leaves.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trained {
     /// Parameters and running statistics of the whole model, as safetensors.
     pub parameters: Vec<u8>,
+    /// Epochs that were trained, and the one that was kept.
+    pub epochs: Epochs,
     /// Wall-clock seconds that training took.
     pub seconds: f64,
     /// The events of its epochs.
@@ -28,6 +31,7 @@ pub(crate) struct Trained {
 
 #[derive(Serialize, Deserialize)]
 struct Note {
+    epochs: Epochs,
     seconds: f64,
     history: Vec<Value>,
     sha256: String,
@@ -73,14 +77,16 @@ pub(crate) fn find(folder: &Path, key: &Key) -> Option<Trained> {
     let (parameters, note) = files(folder, key);
     let note: Note = serde_json::from_slice(&fs::read(note).ok()?).ok()?;
     let parameters = fs::read(parameters).ok()?;
+    let Note { epochs, seconds, history, .. } = note;
     let whole = note.depends_on == key.depends_on && note.sha256 == sha256(&parameters);
-    whole.then_some(Trained { parameters, seconds: note.seconds, history: note.history })
+    whole.then_some(Trained { parameters, epochs, seconds, history })
 }
 
 /// Keeps a result. That it cannot be kept is a note and no error: the run itself goes on.
 pub(crate) fn keep(folder: &Path, key: &Key, trained: &Trained) -> Option<Event> {
     let (parameters, note) = files(folder, key);
     let content = Note {
+        epochs: trained.epochs,
         seconds: trained.seconds,
         history: trained.history.clone(),
         sha256: sha256(&trained.parameters),

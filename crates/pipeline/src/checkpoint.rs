@@ -173,7 +173,7 @@ fn apply(
     let (parameters, usual_names) = parts.parameters()?;
     let parameters = tensors_to_bytes(&fit(checkpoint, &parameters, &usual_names)?)?;
     // Nothing is trained.
-    let optimizer = Optimizer { momentum: 0.0, weight_decay: 0.0 };
+    let optimizer = Optimizer::sgd(0.0, 0.0);
     let mut model = Model::new(parts, &*components.backend, optimizer)?;
     model.import_model(&parameters)?;
     let (embeddings, logits) = model.predict(images, &subject.normalization, check_cancelled)?;

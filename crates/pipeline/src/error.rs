@@ -85,6 +85,32 @@ pub enum PipelineError {
         /// The operations that it lacks.
         missing: Vec<String>,
     },
+    /// The backend refuses the optimiser of a phase.
+    #[error(
+        "backend `{backend}` refuses {phase}.optimizer `{method}` with {phase}.clip_norm {clip_norm}: {source}; choose `sgd` with clip_norm 0, or another backend"
+    )]
+    Optimizer {
+        /// The backend.
+        backend: String,
+        /// The phase, which is also the name of its configuration table.
+        phase: &'static str,
+        /// The optimiser.
+        method: String,
+        /// The norm from which gradients are clipped; 0 clips nothing.
+        clip_norm: f64,
+        /// What the backend says.
+        source: Box<HostError>,
+    },
+    /// A method that changes weights and biases meets a head that has others.
+    #[error(
+        "finetune.method `{method}` needs a head whose logits are W·x + b, and head `{head}` is another; use the head `linear`, or the method `crt`, which takes every head"
+    )]
+    NotAffine {
+        /// The head.
+        head: String,
+        /// The method.
+        method: &'static str,
+    },
     /// A program has no port of that name.
     #[error("{program} gives no `{port}`")]
     NoPort {

@@ -1,11 +1,20 @@
-use expanse_config::Schedule;
+use std::f64::consts::PI;
 
-/// The learning rate of an epoch, counted from 1: lr · e/w while e ≤ w, the warm-up; then lr · f with the factor
-/// of the last milestone m with e > round(m · epochs), 1 before the first.
+use expanse_config::{Decay, Schedule};
+
+/// The learning rate of an epoch e, counted from 1: lr · e/w while e ≤ w, the warm-up; then lr · f.
+///
+/// With the decay by steps f is the factor of the last milestone m with e > round(m · epochs), 1 before the first; with
+/// the cosine it is (1 + cos(π · (e − 1 − w) / (epochs − w))) / 2. Source of the cosine, of one period: Loshchilov,
+/// Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts* (ICLR 2017).
 pub fn learning_rate(schedule: &Schedule, epoch: u64) -> f64 {
     let Schedule { epochs, learning_rate, warmup_epochs, milestones, factors, .. } = schedule;
     if epoch <= *warmup_epochs {
         return learning_rate * epoch as f64 / *warmup_epochs as f64;
+    }
+    if schedule.decay == Decay::Cosine {
+        let share = (epoch - 1 - warmup_epochs) as f64 / (epochs - warmup_epochs) as f64;
+        return learning_rate * (1.0 + (PI * share).cos()) / 2.0;
     }
     let passed = |share: &f64| epoch > (share * *epochs as f64).round() as u64;
     let last = milestones.iter().zip(factors).rev().find(|(share, _)| passed(share));
@@ -15,20 +24,24 @@ pub fn learning_rate(schedule: &Schedule, epoch: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use expanse_config::ClassWeighting;
+    use expanse_config::{ClassWeighting, OptimizerName};
 
     #[test]
-    fn the_papers_schedule() {
+    fn warm_up_steps_of_the_paper_and_half_a_cosine() {
         let schedule = Schedule {
             epochs: 200,
             batch_size: 128,
+            optimizer: OptimizerName::Sgd,
             learning_rate: 0.1,
             momentum: 0.9,
             weight_decay: 2e-4,
+            clip_norm: 0.0,
             warmup_epochs: 5,
+            decay: Decay::Step,
             milestones: vec![0.8, 0.9],
             factors: vec![0.01, 0.0001],
             class_weighting: ClassWeighting::None,
+            class_weighting_from: 0.0,
         };
         for (epoch, expected) in [
             (1, 0.02),
@@ -46,5 +59,13 @@ mod tests {
         }
         let plain = Schedule { warmup_epochs: 0, milestones: vec![], factors: vec![], ..schedule };
         assert_eq!(learning_rate(&plain, 1), 0.1);
+        let cosine = Schedule { epochs: 8, warmup_epochs: 4, decay: Decay::Cosine, ..plain };
+        let half = std::f64::consts::FRAC_1_SQRT_2 / 2.0;
+        for (epoch, share) in [(2, 0.5), (4, 1.0), (5, 1.0), (6, 0.5 + half), (7, 0.5), (8, 0.5 - half)] {
+            let rate = learning_rate(&cosine, epoch);
+            assert!((rate - 0.1 * share).abs() < 1e-15, "epoch {epoch}: {rate}");
+        }
+        let all_warm = Schedule { epochs: 4, ..cosine };
+        assert_eq!(learning_rate(&all_warm, 4), 0.1);
     }
 }

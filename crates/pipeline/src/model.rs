@@ -7,10 +7,10 @@ use expanse_domain::{ClassCounts, Matrix, MatrixView, Seed};
 use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
 use expanse_metrics::{Scores, scores, softmax};
 use expanse_program::{
-    BackboneRequest, HeadRequest, LossRequest, Optimizer, Parameter, Program, TensorData, TensorView,
+    BackboneRequest, HeadRequest, LossRequest, Optimizer, Parameter, Program, TensorData, TensorView, mixture,
 };
 
-use crate::{Components, PipelineError, Prepared};
+use crate::{Components, PipelineError, Prepared, mixup::Mixture};
 
 /// Images or embeddings in one batch of evaluation.
 const EVALUATION_BATCH: usize = 200;
@@ -34,6 +34,8 @@ pub(crate) struct Parts<'a> {
 enum Role {
     /// Images to loss.
     TrainModel,
+    /// Images to the loss by two labels.
+    TrainMixed,
     /// Embeddings to loss.
     TrainHead,
     /// Images to embeddings and logits.
@@ -95,8 +97,12 @@ impl<'a> Parts<'a> {
             programs.push(self.backbone.record(&self.backbone_request(batch))?);
         }
         programs.push(self.head.record(&self.head_request(batch))?);
-        if role != Role::Predict {
-            programs.push(self.loss.record(&self.loss_request(batch))?);
+        match role {
+            Role::Predict => {}
+            Role::TrainMixed => programs.extend(mixture(self.loss.record(&self.loss_request(batch))?)),
+            Role::TrainModel | Role::TrainHead => {
+                programs.push(self.loss.record(&self.loss_request(batch))?);
+            }
         }
         Ok(programs)
     }
@@ -115,9 +121,14 @@ impl<'a> Parts<'a> {
         Ok((headers().flat_map(|header| header.parameters.clone()).collect(), usual_names))
     }
 
-    /// The whole model's programs for one sample, to look at before anything runs.
+    /// The whole model's programs for a small batch, to look at before anything runs.
     pub fn sample_programs(&self) -> Result<Vec<Program>, PipelineError> {
         self.programs(Role::TrainModel, 2)
+    }
+
+    /// The same with a loss by two labels.
+    pub fn mixed_sample_programs(&self) -> Result<Vec<Program>, PipelineError> {
+        self.programs(Role::TrainMixed, 2)
     }
 }
 
@@ -185,7 +196,30 @@ impl<'a> Model<'a> {
         let [channels, height, width] = self.parts.image;
         let shape = [targets.len(), channels, height, width];
         let images = TensorView { name: "images", shape: &shape, data: TensorData::F32(images) };
-        self.step(program, images, targets, class_weights, learning_rate)
+        self.step(program, &[images], targets, class_weights, learning_rate)
+    }
+
+    /// A step on a batch of images that are mixed already, by both labels of each.
+    pub fn step_mixed_images(
+        &mut self,
+        images: &[f32],
+        targets: &[i64],
+        mixture: &Mixture,
+        class_weights: &[f32],
+        learning_rate: f64,
+    ) -> Result<(), PipelineError> {
+        let program = self.program(Role::TrainMixed, targets.len())?;
+        let [channels, height, width] = self.parts.image;
+        let (shape, batch) = ([targets.len(), channels, height, width], [targets.len()]);
+        let partners = mixture.labels(targets);
+        let (share, rest) = ([mixture.share], [1.0 - mixture.share]);
+        let inputs = [
+            TensorView { name: "images", shape: &shape, data: TensorData::F32(images) },
+            TensorView { name: "partners", shape: &batch, data: TensorData::I64(&partners) },
+            TensorView { name: "share", shape: &[1], data: TensorData::F32(&share) },
+            TensorView { name: "rest", shape: &[1], data: TensorData::F32(&rest) },
+        ];
+        self.step(program, &inputs, targets, class_weights, learning_rate)
     }
 
     /// A step of the head on a batch of embeddings.
@@ -200,13 +234,31 @@ impl<'a> Model<'a> {
         let shape = [embeddings.rows(), embeddings.cols()];
         let data = TensorData::F32(embeddings.as_slice());
         let embedding = TensorView { name: "embedding", shape: &shape, data };
-        self.step(program, embedding, targets, class_weights, learning_rate)
+        self.step(program, &[embedding], targets, class_weights, learning_rate)
+    }
+
+    /// The gradients of the head on a batch of embeddings; nothing moves.
+    pub fn head_gradients(
+        &mut self,
+        embeddings: &Matrix,
+        targets: &[i64],
+        class_weights: &[f32],
+    ) -> Result<Vec<u8>, PipelineError> {
+        let program = self.program(Role::TrainHead, targets.len())?;
+        let (shape, batch) = ([embeddings.rows(), embeddings.cols()], [targets.len()]);
+        let classes = [class_weights.len()];
+        let inputs = [
+            TensorView { name: "embedding", shape: &shape, data: TensorData::F32(embeddings.as_slice()) },
+            TensorView { name: "targets", shape: &batch, data: TensorData::I64(targets) },
+            TensorView { name: "class_weights", shape: &classes, data: TensorData::F32(class_weights) },
+        ];
+        Ok(self.session.gradients(program, &inputs)?)
     }
 
     fn step(
         &mut self,
         program: usize,
-        samples: TensorView<'_>,
+        samples: &[TensorView<'_>],
         targets: &[i64],
         class_weights: &[f32],
         learning_rate: f64,
@@ -215,7 +267,8 @@ impl<'a> Model<'a> {
         let targets = TensorView { name: "targets", shape: &batch, data: TensorData::I64(targets) };
         let weights =
             TensorView { name: "class_weights", shape: &classes, data: TensorData::F32(class_weights) };
-        Ok(self.session.step(program, &[samples, targets, weights], learning_rate)?)
+        let inputs: Vec<TensorView<'_>> = samples.iter().copied().chain([targets, weights]).collect();
+        Ok(self.session.step(program, &inputs, learning_rate)?)
     }
 
     /// Embeddings and logits of all images in their order, not augmented, in evaluation form.

@@ -110,7 +110,14 @@ pub fn plan(
         features: parts.features,
         train,
         synthetic: wanted,
-        finetune: training(&experiment.finetune.schedule, rows, step),
+        finetune: TrainingPlan {
+            epochs: if experiment.finetune.method.is_trained() {
+                experiment.finetune.schedule.epochs
+            } else {
+                0
+            },
+            ..training(&experiment.finetune.schedule, rows, step)
+        },
     })
 }
 
@@ -144,7 +151,7 @@ fn train_step(
     let mut images = vec![0.0; batch.len() * data.train.shape.values()];
     write_batch(&data.train, &batch, &data.normalization, None, &mut images);
     let targets: Vec<i64> = batch.iter().map(|&index| data.train.labels()[index].into()).collect();
-    fastest(&mut model, |model| model.step_images(&images, &targets, &weights, schedule.learning_rate))
+    fastest(&mut model, |model| model.step_images(&images, &targets, weights.of(1), schedule.learning_rate))
 }
 
 /// Seconds of a step of phase 3, on embeddings that are 0.
@@ -163,7 +170,7 @@ fn finetune_step(
     model.import_head(&initial, batch)?;
     let (embeddings, targets) = (Matrix::zeros(batch, parts.features), vec![0; batch]);
     fastest(&mut model, |model| {
-        model.step_embeddings(&embeddings, &targets, &weights, schedule.learning_rate)
+        model.step_embeddings(&embeddings, &targets, weights.of(1), schedule.learning_rate)
     })
 }
 

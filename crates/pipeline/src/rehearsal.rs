@@ -1,11 +1,11 @@
 //! What can go wrong is found before the long work begins.
 
-use expanse_config::Experiment;
+use expanse_config::{Experiment, Schedule};
 use expanse_domain::{Matrix, Seed};
 use expanse_host::{Backend, Device, Sampler};
-use expanse_program::check_chain;
+use expanse_program::{Method, Program, check_chain};
 
-use crate::{Components, PipelineError, Prepared, Subject, augment, model::Parts};
+use crate::{Components, PipelineError, Prepared, Subject, augment, model::Parts, phases, rebalance};
 
 /// Samples of each class that a rehearsed sampler gets at most.
 const REHEARSED_SAMPLES: u64 = 500;
@@ -28,7 +28,18 @@ pub(crate) fn rehearse<'a>(
 ) -> Result<Rehearsed<'a>, PipelineError> {
     let wanted = augment::wanted(experiment, &data.counts)?;
     let parts = Parts::of(data, components)?;
-    let trainable_values = model(&parts, &*components.backend, &experiment.backend.plugin)?;
+    let (backend, name) = (&*components.backend, &experiment.backend.plugin);
+    let trainable_values = model(&parts.sample_programs()?, backend, name)?;
+    if experiment.train.mixup > 0.0 {
+        model(&parts.mixed_sample_programs()?, backend, name)?;
+    }
+    for (phase, schedule) in
+        [("train", &experiment.train.schedule), ("finetune", &experiment.finetune.schedule)]
+    {
+        optimizer(phase, schedule, backend, name)?;
+    }
+    let method = experiment.finetune.method;
+    rebalance::check(method, &experiment.head.plugin, &parts)?;
     sampler(&*components.sampler, data.counts.as_slice(), &wanted, Seed(experiment.seed))?;
     Ok(Rehearsed { parts, trainable_values, wanted, device: components.backend.device()? })
 }
@@ -56,12 +67,11 @@ fn missing(parts: Parts<'_>, components: &Components) -> Result<Vec<String>, Pip
     Ok(missing)
 }
 
-/// Records the whole model for a small batch, checks that its ports join, and asks the backend whether it can run it.
-fn model(parts: &Parts<'_>, backend: &dyn Backend, name: &str) -> Result<u64, PipelineError> {
-    let programs = parts.sample_programs()?;
+/// Checks that the programs of the whole model join, and asks the backend whether it can run them.
+fn model(programs: &[Program], backend: &dyn Backend, name: &str) -> Result<u64, PipelineError> {
     let headers: Vec<_> = programs.iter().map(|program| &program.header).collect();
     check_chain(&headers)?;
-    for program in &programs {
+    for program in programs {
         let missing = backend.missing_operations(program)?;
         if !missing.is_empty() {
             let (backend, program) = (name.into(), program.header.source.clone());
@@ -69,6 +79,30 @@ fn model(parts: &Parts<'_>, backend: &dyn Backend, name: &str) -> Result<u64, Pi
         }
     }
     Ok(headers.iter().map(|header| header.trainable_values() as u64).sum())
+}
+
+/// Opens a session with a phase's optimiser, which a backend may lack.
+fn optimizer(
+    phase: &'static str,
+    schedule: &Schedule,
+    backend: &dyn Backend,
+    name: &str,
+) -> Result<(), PipelineError> {
+    let optimizer = phases::optimizer(schedule);
+    match backend.open_session(optimizer) {
+        Ok(_) => Ok(()),
+        Err(source) if optimizer.method != Method::Sgd || optimizer.clip_norm.is_some() => {
+            let (backend, method) = (name.into(), optimizer.method.to_string());
+            Err(PipelineError::Optimizer {
+                backend,
+                phase,
+                method,
+                clip_norm: schedule.clip_norm,
+                source: source.into(),
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Lets the sampler make one row of every class that needs any, from noise with the true counts (at most

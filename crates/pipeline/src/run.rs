@@ -12,7 +12,8 @@ use expanse_report::{GapReport, Metrics};
 use serde::Serialize;
 
 use crate::{
-    Augmented, Event, Observer, PipelineError, Prepared, augment, cache,
+    Augmented, Event, Observer, PipelineError, Prepared, augment,
+    cache::{self, Trained},
     model::{Model, Parts, check_finite, score},
     phases::{self, Balanced, check_cancelled},
     rehearsal::{Rehearsed, rehearse},
@@ -91,7 +92,8 @@ pub fn run(
         ),
     });
 
-    let baseline = phase1(experiment, parts, data, components, cache, &mut clock)?;
+    let Trained { parameters: baseline, epochs, .. } =
+        phase1(experiment, parts, data, components, cache, &mut clock)?;
 
     let mut model = Model::new(parts, backend, phases::optimizer(&experiment.train.schedule))?;
     model.import_model(&baseline)?;
@@ -134,6 +136,8 @@ pub fn run(
 
     Ok(Outcome {
         metrics: Metrics {
+            train: epochs,
+            method: experiment.finetune.method.name().into(),
             baseline: baseline_scores,
             three_phase: three_phase_scores,
             gap,
@@ -155,13 +159,13 @@ fn phase1(
     components: &Components,
     folder: Option<&Path>,
     clock: &mut Clock<'_>,
-) -> Result<Vec<u8>, PipelineError> {
+) -> Result<Trained, PipelineError> {
     let observer = clock.observer;
     let train = |keeper| train(experiment, parts, data, &*components.backend, keeper, observer);
     let Some(folder) = folder else {
         let trained = train(None)?;
         clock.end("train", trained.seconds, false);
-        return Ok(trained.parameters);
+        return Ok(trained);
     };
     let key = cache::key(experiment, data, components);
     let kept = cache::find(folder, &key);
@@ -178,7 +182,7 @@ fn phase1(
             None => keeper().remove(),
         }
     }
-    Ok(trained.parameters)
+    Ok(trained)
 }
 
 /// Real embeddings and then synthetic ones.

@@ -23,8 +23,8 @@ pub(crate) struct Standing {
     pub step: usize,
     /// Their losses.
     pub losses: Vec<f32>,
-    /// The best epoch so far, where one is selected: its balanced accuracy and its parameters.
-    pub best: Option<(f64, Vec<u8>)>,
+    /// The best epoch so far, where one is selected.
+    pub best: Option<Best>,
     /// Wall-clock seconds so far.
     pub seconds: f64,
     /// The events of the epochs that are done.
@@ -35,6 +35,17 @@ pub(crate) struct Standing {
     pub optimizer: Vec<u8>,
 }
 
+/// The epoch that is best on the images held out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Best {
+    /// Its balanced accuracy there.
+    pub bac: f64,
+    /// Its number, from 1.
+    pub epoch: u64,
+    /// Parameters and running statistics, as safetensors.
+    pub parameters: Vec<u8>,
+}
+
 /// The first line of the file; the tensors follow it. Numbers that decide are kept by their bits.
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -42,7 +53,8 @@ struct Note {
     epoch: u64,
     step: usize,
     losses: Vec<u32>,
-    best: Option<u64>,
+    /// Balanced accuracy and number of the best epoch.
+    best: Option<(u64, u64)>,
     seconds: f64,
     history: Vec<Value>,
     /// Bytes of the parameters and of the optimiser's state; those of the best epoch are the rest.
@@ -87,13 +99,13 @@ impl<'a> Keeper<'a> {
 
     pub fn write(&mut self, standing: &Standing) -> Result<(), PipelineError> {
         self.last = Instant::now();
-        let (bac, best) = standing.best.as_ref().map_or((None, &[][..]), |(bac, bytes)| (Some(bac), bytes));
+        let best = standing.best.as_ref().map_or(&[][..], |best| &best.parameters);
         let note = Note {
             depends_on: self.key.depends_on.clone(),
             epoch: standing.epoch,
             step: standing.step,
             losses: standing.losses.iter().map(|loss| loss.to_bits()).collect(),
-            best: bac.map(|bac| bac.to_bits()),
+            best: standing.best.as_ref().map(|best| (best.bac.to_bits(), best.epoch)),
             seconds: standing.seconds,
             history: standing.history.clone(),
             sizes: [standing.parameters.len(), standing.optimizer.len()],
@@ -140,7 +152,11 @@ impl<'a> Keeper<'a> {
             epoch: note.epoch,
             step: note.step,
             losses: note.losses.into_iter().map(f32::from_bits).collect(),
-            best: note.best.map(|bits| (f64::from_bits(bits), best.to_vec())),
+            best: note.best.map(|(bits, epoch)| Best {
+                bac: f64::from_bits(bits),
+                epoch,
+                parameters: best.to_vec(),
+            }),
             seconds: note.seconds,
             history: note.history,
             parameters: parameters.to_vec(),
@@ -164,7 +180,7 @@ mod tests {
             epoch: 3,
             step: 7,
             losses: vec![0.1, f32::MIN_POSITIVE],
-            best: Some((0.1 + 0.2, vec![1, b'\n', 3])),
+            best: Some(Best { bac: 0.1 + 0.2, epoch: 2, parameters: vec![1, b'\n', 3] }),
             seconds: 1.5,
             history: vec![json!({ "epoch": 1 })],
             parameters: vec![b'\n', 2],

@@ -6,14 +6,16 @@ use expanse_config::{Experiment, Selection};
 use expanse_data::{Augmentation, Prefetch, epoch_order};
 use expanse_domain::Seed;
 use expanse_host::Backend;
+use expanse_report::Epochs;
 
 use crate::{
     Event, Observer, PipelineError, Prepared,
     cache::Trained,
     learning_rate,
+    mixup::Mixture,
     model::{Model, Parts, score},
-    phases::{batch_size, check_cancelled, class_weights, mean_loss, optimizer},
-    standing::{Keeper, Standing},
+    phases::{ClassWeights, batch_size, check_cancelled, class_weights, mean_loss, optimizer},
+    standing::{Best, Keeper, Standing},
 };
 
 const PHASE: &str = "train";
@@ -59,7 +61,7 @@ struct Training<'a> {
     data: &'a Prepared,
     observer: &'a dyn Observer,
     /// Of the classes, in the loss.
-    weights: Vec<f32>,
+    weights: ClassWeights,
     batch_size: NonZeroUsize,
     model: Model<'a>,
     /// Where training stands; the tensors are those of the model, but for when it is kept.
@@ -101,10 +103,25 @@ impl Training<'_> {
 
     /// The epochs that are left.
     fn epochs(&mut self) -> Result<(), PipelineError> {
-        while self.standing.epoch <= self.experiment.train.schedule.epochs {
+        let epochs = self.experiment.train.schedule.epochs;
+        while self.standing.epoch <= epochs && !self.is_in_vain() {
             self.epoch()?;
         }
+        if self.standing.epoch <= epochs {
+            let (trained, patience) = (self.standing.epoch - 1, self.experiment.train.patience);
+            let message = format!(
+                "phase 1 ends early, after epoch {trained} of {epochs}: none of the last {patience} was better on the images held out"
+            );
+            self.observer.event(&Event::Note { message });
+        }
         Ok(())
+    }
+
+    /// Whether so many epochs as the patience allows have not been better than the best.
+    fn is_in_vain(&self) -> bool {
+        let patience = self.experiment.train.patience;
+        let done = self.standing.epoch - 1;
+        patience > 0 && self.standing.best.as_ref().is_some_and(|best| done - best.epoch >= patience)
     }
 
     /// What is left of the epoch.
@@ -125,9 +142,17 @@ impl Training<'_> {
             self.data.normalization.clone(),
             Some((augmentation, seed, epoch)),
         );
-        for batch in batches.map_err(PipelineError::Thread)? {
+        let mixup = self.experiment.train.mixup;
+        for mut batch in batches.map_err(PipelineError::Thread)? {
             check_cancelled()?;
-            self.model.step_images(&batch.images, &batch.labels, &self.weights, rate)?;
+            let weights = self.weights.of(epoch);
+            if mixup > 0.0 {
+                let mixture = Mixture::draw(mixup, batch.labels.len(), seed, epoch, self.standing.step);
+                mixture.mix(&mut batch.images);
+                self.model.step_mixed_images(&batch.images, &batch.labels, &mixture, weights, rate)?;
+            } else {
+                self.model.step_images(&batch.images, &batch.labels, weights, rate)?;
+            }
             self.standing.step += 1;
             self.observer.event(&Event::Step);
             if self.keeper.as_ref().is_some_and(Keeper::due)
@@ -167,8 +192,9 @@ impl Training<'_> {
         let validation = &self.data.validation;
         let (_, logits) = self.model.predict(validation, &self.data.normalization, check_cancelled)?;
         let bac = score(&logits, validation.labels(), &self.data.counts)?.bac;
-        if self.standing.best.as_ref().is_none_or(|(highest, _)| bac > *highest) {
-            self.standing.best = Some((bac, self.model.parameters()?));
+        if self.standing.best.as_ref().is_none_or(|best| bac > best.bac) {
+            let (epoch, parameters) = (self.standing.epoch, self.model.parameters()?);
+            self.standing.best = Some(Best { bac, epoch, parameters });
         }
         Ok(bac)
     }
@@ -184,12 +210,14 @@ impl Training<'_> {
 
     fn end(mut self) -> Result<Trained, PipelineError> {
         self.count();
-        let parameters = match self.standing.best {
-            Some((_, parameters)) => parameters,
-            None => self.model.parameters()?,
+        let trained = self.standing.epoch - 1;
+        let (kept, parameters) = match self.standing.best {
+            Some(best) => (best.epoch, best.parameters),
+            None => (trained, self.model.parameters()?),
         };
+        let epochs = Epochs { planned: self.experiment.train.schedule.epochs, trained, kept };
         let Standing { seconds, history, .. } = self.standing;
-        Ok(Trained { parameters, seconds, history })
+        Ok(Trained { parameters, epochs, seconds, history })
     }
 
     /// Adds the seconds that have passed.

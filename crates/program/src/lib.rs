@@ -8,6 +8,8 @@ mod chain;
 mod checkpoint;
 mod envelope;
 mod header;
+mod mixture;
+mod optimizer;
 mod request;
 mod tensor;
 
@@ -15,7 +17,9 @@ pub use chain::{ChainError, check_chain};
 pub use checkpoint::{CheckpointError, NamedTensor, tensors_from_bytes, tensors_to_bytes};
 pub use envelope::{EnvelopeError, Program};
 pub use header::{Constant, DType, Header, Meaning, Parameter, ParameterKind, Port};
-pub use request::{BackboneRequest, HeadRequest, LossRequest, Optimizer};
+pub use mixture::mixture;
+pub use optimizer::{ADAM_EPSILON, ADAM_SECOND, CLIP_EPSILON, Method, Optimizer};
+pub use request::{BackboneRequest, HeadRequest, LossRequest};
 pub use tensor::{TensorData, TensorView};
 
 /// The dialect of graphs that this version records and runs: `burn_ir::GraphIr` in postcard.

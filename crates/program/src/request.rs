@@ -34,16 +34,3 @@ pub struct LossRequest {
     /// Training samples of each class.
     pub class_counts: Vec<u64>,
 }
-
-/// Stochastic gradient descent as in PyTorch: g ← g + λ·p; v ← μ·v + g (v = g at first); p ← p − η·v.
-///
-/// The learning rate η is given at each step. Source: Sutskever et al., *On the importance of initialization
-/// and momentum in deep learning* (ICML 2013), in PyTorch's form.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Optimizer {
-    /// μ, in `[0, 1)`.
-    pub momentum: f64,
-    /// λ, at least 0; applied to every trainable parameter.
-    pub weight_decay: f64,
-}

@@ -18,6 +18,12 @@ use serde::{Deserialize, Serialize};
 /// Everything but `seconds` is the same for the same configuration, seed and machine type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
+    /// How long phase 1 was trained.
+    #[serde(default)]
+    pub train: Epochs,
+    /// How the head of the final model was balanced: `finetune.method`.
+    #[serde(default = "over_sampled")]
+    pub method: String,
     /// The model of phase 1 on the test set.
     pub baseline: Scores,
     /// The reassembled model on the same test set.
@@ -28,6 +34,29 @@ pub struct Metrics {
     pub audit: Vec<ClassAudit>,
     /// Wall-clock time by phase.
     pub seconds: BTreeMap<String, f64>,
+}
+
+/// The method of runs from before there was a choice.
+fn over_sampled() -> String {
+    "over-sampled".into()
+}
+
+impl Metrics {
+    /// What people call the final model.
+    pub fn model(&self) -> &str {
+        if self.method == over_sampled() { "three-phase" } else { &self.method }
+    }
+}
+
+/// Epochs of phase 1. Fewer are trained than planned where training has ended early.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epochs {
+    /// `train.epochs`.
+    pub planned: u64,
+    /// How many were trained.
+    pub trained: u64,
+    /// The one whose weights were kept, from 1.
+    pub kept: u64,
 }
 
 /// The generalization gap before and after over-sampling.

@@ -3,7 +3,7 @@ use std::fmt::Write;
 use expanse_metrics::Scores;
 use expanse_sampling::ClassAudit;
 
-use crate::Metrics;
+use crate::{Epochs, Metrics};
 
 /// One number of the scores.
 type Score = fn(&Scores) -> f64;
@@ -41,9 +41,10 @@ pub fn scores_table(scores: &Scores, classes: &[String]) -> String {
 
 /// The result as a table: the scores of both models, then recall and gap by class.
 pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> String {
-    let Metrics { baseline, three_phase, gap, audit, seconds } = metrics;
+    let Metrics { train, baseline, three_phase, gap, audit, seconds, .. } = metrics;
+    let model = metrics.model();
     let mut text = String::new();
-    let _ = writeln!(text, "{:<26}{:>10}{:>13}{:>9}", "on the test set", "baseline", "three-phase", "change");
+    let _ = writeln!(text, "{:<26}{:>10}{model:>13}{:>9}", "on the test set", "baseline", "change");
     for (name, score) in SCORES {
         let (before, after) = (score(baseline), score(three_phase));
         let _ = writeln!(text, "{name:<26}{before:>10.4}{after:>13.4}{:>+9.4}", after - before);
@@ -55,8 +56,8 @@ pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> 
     let width = classes.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
     let _ = writeln!(
         text,
-        "\n{:<width$}{:>7}{:>10}{:>13}   {:>10}{:>10}{:>10}{:>10}",
-        "class", "train", "recall", "three-phase", "raw gap", "null", "matched", "after"
+        "\n{:<width$}{:>7}{:>10}{model:>13}   {:>10}{:>10}{:>10}{:>10}",
+        "class", "train", "recall", "raw gap", "null", "matched", "after"
     );
     let (before, after) = (&gap.before.by_class, &gap.after.by_class);
     for (class, name) in classes.iter().enumerate() {
@@ -91,6 +92,13 @@ pub fn table(metrics: &Metrics, classes: &[String], training_counts: &[u64]) -> 
     );
     text.push('\n');
     text.push_str(&audit_table(audit, classes));
+    if train.trained < train.planned {
+        let Epochs { planned, trained, kept } = train;
+        let _ = writeln!(
+            text,
+            "\nphase 1 ended early, after epoch {trained} of {planned}; the weights are those of epoch {kept}"
+        );
+    }
     let times: Vec<_> = seconds.iter().map(|(phase, seconds)| format!("{phase} {seconds:.1}")).collect();
     let _ = writeln!(text, "\nseconds: {}", times.join(", "));
     text

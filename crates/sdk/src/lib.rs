@@ -87,7 +87,7 @@ pub use burn;
 #[cfg(feature = "record")]
 pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest, Meaning};
 #[cfg(feature = "engine")]
-pub use expanse_program::{Optimizer, Program};
+pub use expanse_program::{Method, Optimizer, Program};
 #[cfg(feature = "record")]
 pub use record::{Backbone, Head, Loss, Recording, dropout, record};
 

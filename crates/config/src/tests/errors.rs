@@ -82,6 +82,10 @@ fn values_outside_their_range() {
         refused("momentum=1.0", "1", "a number in [0, 1)");
         refused("momentum=-0.1", "-0.1", "a number in [0, 1)");
         refused("weight_decay=-1e-3", "-0.001", "0 or more");
+        refused("clip_norm=-1", "-1", "0 or more");
+        refused("class_weighting_from=1.5", "1.5", "a share in [0, 1]");
+        let nothing = format!("0 while {phase}.class_weighting is `none`: there is nothing to defer");
+        refused("class_weighting_from=0.8", "0.8", &nothing);
         refused("milestones=[0.9, 0.8]", "[0.9, 0.8]", "ascending shares in (0, 1]");
         refused("milestones=[0.8, 0.8]", "[0.8, 0.8]", "ascending shares in (0, 1]");
         refused("milestones=[0.0, 0.8]", "[0.0, 0.8]", "ascending shares in (0, 1]");
@@ -90,6 +94,8 @@ fn values_outside_their_range() {
         refused("factors=[0.1]", "a list of 1", &format!("2, one for each of {phase}.milestones"));
         refused("factors=[0.1, -1]", "[0.1, -1.0]", "numbers of 0 or more");
     }
+    flag("train.mixup=-1", "train.mixup is -1, expected an alpha from 0, which mixes nothing, to 1000");
+    flag("train.mixup=1e4", "train.mixup is 10000, expected an alpha from 0, which mixes nothing, to 1000");
     flag("gap.draws=0", "gap.draws is 0, expected 1 or more");
     flag("data.ratio=0.5", "data.ratio is 0.5, expected 1 or more");
     flag("data.validation=0.6", "data.validation is 0.6, expected a share in [0, 0.5]");
@@ -127,7 +133,60 @@ fn selection_on_validation_needs_held_out_images() {
 }
 
 #[test]
+fn training_ends_early_only_where_a_best_epoch_is_selected() {
+    flag(
+        "train.patience=5",
+        "train.patience is 5, expected 0 while no images are held out; set data.validation above 0 and train.selection to `validation`",
+    );
+    let held_out = ["data.validation=0.1", "train.patience=5"];
+    check(
+        "",
+        &[],
+        &held_out,
+        "--set train.patience=5: train.patience is 5, expected 0 while train.selection is `last`; set that to `validation`",
+    );
+    let selected = ["data.validation=0.1", "train.patience=5", "train.selection=validation"];
+    assert_eq!(resolve_x("", &[], &selected).unwrap().experiment.train.patience, 5);
+}
+
+#[test]
+fn what_belongs_to_another_method_of_the_head_is_refused() {
+    flag("finetune.tau=-1", "finetune.tau is -1, expected 0 or more");
+    check(
+        "",
+        &[],
+        &["finetune.method=crt", "finetune.soft_labels=true"],
+        "--set finetune.soft_labels=true: finetune.soft_labels is true, expected false while finetune.method is `crt`, which has no synthetic rows",
+    );
+    for method in ["over-sampled", "crt", "lws", "tau-norm", "ncm"] {
+        let experiment = resolve_x("", &[], &[&format!("finetune.method={method}")]).unwrap().experiment;
+        assert_eq!(experiment.finetune.method.name(), method);
+    }
+}
+
+#[test]
+fn each_phase_has_an_optimizer_and_a_decay_of_its_own() {
+    let set = ["train.optimizer=adamw", "train.decay=cosine", "finetune.optimizer=nesterov"];
+    let experiment = resolve_x("", &[], &set).unwrap().experiment;
+    let of = |schedule: &crate::Schedule| (schedule.optimizer, schedule.decay);
+    assert_eq!(of(&experiment.train.schedule), (crate::OptimizerName::AdamW, crate::Decay::Cosine));
+    assert_eq!(of(&experiment.finetune.schedule), (crate::OptimizerName::Nesterov, crate::Decay::Step));
+}
+
+#[test]
 fn unknown_names() {
+    flag(
+        "train.optimizer=adanw",
+        "train.optimizer is `adanw`, expected one of sgd, nesterov, adam, adamw; did you mean `adamw`?",
+    );
+    flag(
+        "finetune.method=tau",
+        "finetune.method is `tau`, expected one of over-sampled, crt, lws, tau-norm, ncm; did you mean `tau-norm`?",
+    );
+    flag(
+        "finetune.decay=cosin",
+        "finetune.decay is `cosin`, expected one of step, cosine; did you mean `cosine`?",
+    );
     flag(
         "data.profile=stepp",
         "data.profile is `stepp`, expected one of natural, exponential, step, counts; did you mean `step`?",

@@ -5,8 +5,8 @@ use std::{
 
 use super::resolve_in;
 use crate::{
-    ClassWeighting, DEFAULTS, Experiment, HeadInit, Layer, Profile, Selection, data_sets, document,
-    experiments, names::toml_files,
+    ClassWeighting, DEFAULTS, Decay, Experiment, HeadInit, HeadMethod, Layer, OptimizerName, Profile,
+    Selection, data_sets, document, experiments, names::toml_files,
 };
 
 fn config() -> PathBuf {
@@ -59,8 +59,11 @@ fn the_paper_is_followed_to_the_letter() {
     for phase in [&shipped("cifar10-paper").train.schedule, &finetune.schedule] {
         assert_eq!((phase.batch_size, phase.learning_rate, phase.momentum), (128, 0.1, 0.9));
         assert_eq!((phase.weight_decay, phase.warmup_epochs), (2e-4, 5));
-        assert_eq!(phase.class_weighting, ClassWeighting::None);
+        assert_eq!((phase.optimizer, phase.decay, phase.clip_norm), (OptimizerName::Sgd, Decay::Step, 0.0));
+        assert_eq!((phase.class_weighting, phase.class_weighting_from), (ClassWeighting::None, 0.0));
     }
+    assert_eq!((train.patience, train.mixup), (0, 0.0));
+    assert_eq!(finetune.method, HeadMethod::OverSampled);
     assert_eq!((train.selection, finetune.head_init), (Selection::Last, HeadInit::Fresh));
 }
 

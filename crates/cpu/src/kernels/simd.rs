@@ -98,6 +98,12 @@ pub(crate) trait Simd: Copy {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     /// a − b.
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// a · b.
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// a / b.
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
+    /// √a.
+    unsafe fn sqrt(a: Self::V) -> Self::V;
     /// max(a, 0).
     unsafe fn relu(a: Self::V) -> Self::V;
     /// a where b > 0, and 0 elsewhere.
@@ -165,6 +171,24 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+            // SAFETY: as above.
+            unsafe { _mm512_mul_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn div(a: __m512, b: __m512) -> __m512 {
+            // SAFETY: as above.
+            unsafe { _mm512_div_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn sqrt(a: __m512) -> __m512 {
+            // SAFETY: as above.
+            unsafe { _mm512_sqrt_ps(a) }
+        }
+
+        #[inline(always)]
         unsafe fn relu(a: __m512) -> __m512 {
             // SAFETY: as above.
             unsafe { _mm512_max_ps(a, _mm512_setzero_ps()) }
@@ -218,6 +242,24 @@ mod x86 {
         unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
             // SAFETY: as above.
             unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as above.
+            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+            // SAFETY: as above.
+            unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+        }
+
+        #[inline(always)]
+        unsafe fn sqrt(a: Self::V) -> Self::V {
+            // SAFETY: as above.
+            unsafe { [_mm256_sqrt_ps(a[0]), _mm256_sqrt_ps(a[1])] }
         }
 
         #[inline(always)]
@@ -280,6 +322,21 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
         std::array::from_fn(|lane| a[lane] - b[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|lane| a[lane] * b[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|lane| a[lane] / b[lane])
+    }
+
+    #[inline(always)]
+    unsafe fn sqrt(a: Self::V) -> Self::V {
+        a.map(f32::sqrt)
     }
 
     #[inline(always)]
