@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use expanse_checkpoint::{Checkpoint, Rename, read, rename, write};
+use expanse_checkpoint::{Checkpoint, Rename, WriteError, read, rename, write};
 use expanse_pipeline::{About, Made, PipelineError};
 use serde_json::{Value, json};
 
@@ -45,6 +45,12 @@ pub fn open(options: &ModelOptions) -> Result<Opened, Error> {
     let checkpoint = opened(&options.checkpoint, &options.rename)?;
     let about = About::of(&checkpoint).map_err(|error| located(&options.checkpoint, error))?;
     Ok(Opened { checkpoint, about })
+}
+
+/// An error if the name of a file tells none of the formats: before there is anything to write.
+pub fn check_extension(path: &Path) -> Result<(), Error> {
+    let format = expanse_checkpoint::Format::of(path);
+    format.map(|_| ()).ok_or_else(|| WriteError::Extension(path.into()).into())
 }
 
 /// An error of the pipeline, with the file where it is about that.

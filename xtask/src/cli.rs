@@ -38,8 +38,16 @@ pub enum Command {
     Run(RunOptions),
     /// Run variants of an experiment over several seeds and print means with 95 % intervals.
     Study(StudyOptions),
+    /// Phase 1 alone: train backbone and head, and write the model.
+    Train(TrainOptions),
+    /// The embeddings of an experiment's images by a model from a file.
+    Embed(EmbedOptions),
     /// Over-sample the embeddings in a file, whoever has made them, and write all rows to another one.
     Augment(AugmentOptions),
+    /// Phase 3 alone: train a head on the embeddings in a file, and write it.
+    Finetune(FinetuneOptions),
+    /// Put a head into a model.
+    Reassemble(ReassembleOptions),
     /// Measure a model from a file on the test set of an experiment.
     Evaluate(EvaluateOptions),
     /// Files of models, those of PyTorch among them.
@@ -215,6 +223,75 @@ pub struct ModelOptions {
     /// Set a value, such as backbone.depth=20; may be given several times.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+/// Options of `train`.
+#[derive(Debug, Args)]
+pub struct TrainOptions {
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// The file to write the model to, .safetensors or .pth.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Which images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// Those that are trained on, thinned as the experiment says.
+    Train,
+    /// Those of the test.
+    Test,
+}
+
+/// Options of `embed`.
+#[derive(Debug, Args)]
+pub struct EmbedOptions {
+    /// The experiment with the images, as for `evaluate`.
+    pub experiment: Option<String>,
+    #[command(flatten)]
+    pub model: ModelOptions,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// Which images.
+    #[arg(long, value_enum, default_value_t = Split::Train)]
+    pub split: Split,
+    /// The file to write embeddings, labels and logits to, .safetensors or .pth.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Options of `finetune`.
+#[derive(Debug, Args)]
+pub struct FinetuneOptions {
+    /// The experiment that says how, as for `evaluate`.
+    pub experiment: Option<String>,
+    #[command(flatten)]
+    pub model: ModelOptions,
+    #[command(flatten)]
+    pub plugins: PluginOptions,
+    /// The embeddings with their labels: what `augment` has written, .safetensors.
+    #[arg(long, value_name = "FILE")]
+    pub embeddings: PathBuf,
+    /// The file to write the head to, .safetensors or .pth.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+}
+
+/// Options of `reassemble`.
+#[derive(Debug, Args)]
+pub struct ReassembleOptions {
+    /// The model.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// The head, as `finetune` has written it.
+    #[arg(long, value_name = "FILE")]
+    pub head: PathBuf,
+    /// The file to write the model to, .safetensors or .pth.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// Options of `evaluate`.

@@ -1,10 +1,6 @@
 //! `evaluate`: the scores of a model from a file, on the test set of an experiment.
 
-use std::path::Path;
-
-use expanse_checkpoint::{Checkpoint, Element, Tensor, Values, write};
-use expanse_domain::Matrix;
-use expanse_pipeline::{Evaluated, evaluate};
+use expanse_pipeline::evaluate;
 use expanse_report::scores_table;
 use serde_json::json;
 
@@ -15,6 +11,7 @@ use crate::{
     plugins,
     run::{self, Loaded},
     show,
+    single::write_rows,
     stdout::Protected,
 };
 
@@ -31,7 +28,7 @@ pub fn command(options: &EvaluateOptions, quiet: bool) -> Result<(), Error> {
     let evaluated =
         evaluate(&checkpoint, &data, &components).map_err(|error| checkpoint::located(file, error))?;
     if let Some(out) = &options.out {
-        write_rows(out, &evaluated, data.test.labels())?;
+        write_rows(out, &evaluated.embeddings, &evaluated.logits, data.test.labels())?;
     }
     drop(stdout);
     if !quiet {
@@ -50,23 +47,4 @@ pub fn command(options: &EvaluateOptions, quiet: bool) -> Result<(), Error> {
         Format::Table => print!("{}", scores_table(&evaluated.scores, &data.test.classes)),
     }
     Ok(())
-}
-
-/// Embeddings, logits and labels of all test images.
-fn write_rows(out: &Path, evaluated: &Evaluated, labels: &[u32]) -> Result<(), Error> {
-    let matrix = |name: &str, matrix: &Matrix| Tensor {
-        name: name.into(),
-        shape: vec![matrix.rows(), matrix.cols()],
-        stored: Element::F32,
-        values: Values::F32(matrix.as_slice().to_vec()),
-    };
-    let labels = Tensor {
-        name: "labels".into(),
-        shape: vec![labels.len()],
-        stored: Element::I64,
-        values: Values::I64(labels.iter().map(|&label| label.into()).collect()),
-    };
-    let tensors =
-        vec![matrix("embeddings", &evaluated.embeddings), labels, matrix("logits", &evaluated.logits)];
-    Ok(write(out, &Checkpoint { tensors, about: None })?)
 }

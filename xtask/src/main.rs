@@ -29,6 +29,7 @@ mod runs;
 mod scaffold;
 mod shell;
 mod show;
+mod single;
 mod stdout;
 mod study;
 mod tidy;
@@ -70,6 +71,10 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
     match &cli.command {
         Command::Run(options) => run::command(options, cli.quiet),
         Command::Study(options) => study::command(options, cli.quiet),
+        Command::Train(options) => single::train(options, cli.quiet),
+        Command::Embed(options) => single::embed_images(options, cli.quiet),
+        Command::Finetune(options) => single::finetune(options, cli.quiet),
+        Command::Reassemble(options) => single::reassemble(options, cli.quiet),
         Command::Augment(options) => augment::command(options, cli.quiet),
         Command::Evaluate(options) => evaluate::command(options, cli.quiet),
         Command::Checkpoint(command) => checkpoint::command(command, cli.quiet),

@@ -136,12 +136,26 @@ pub fn evaluate(
     data: &Prepared,
     components: &Components,
 ) -> Result<Evaluated, PipelineError> {
+    let (embeddings, logits) = embed(checkpoint, data, components, &data.test)?;
+    let scores = score(&logits, data.test.labels(), &data.counts)?;
+    Ok(Evaluated { scores, embeddings, logits })
+}
+
+/// Embeddings and logits of images of an experiment, one row an image, in their order and not augmented.
+///
+/// # Errors
+///
+/// As [`evaluate`].
+pub fn embed(
+    checkpoint: &Checkpoint,
+    data: &Prepared,
+    components: &Components,
+    images: &ImageSet,
+) -> Result<(Matrix, Matrix), PipelineError> {
     let subject = About::of(checkpoint)?.map(|about| about.subject()).transpose()?;
     let subject = subject.unwrap_or_else(|| Subject::of(data));
     subject.check(data)?;
-    let (embeddings, logits) = apply(checkpoint, components, &subject, data.counts.as_slice(), &data.test)?;
-    let scores = score(&logits, data.test.labels(), &data.counts)?;
-    Ok(Evaluated { scores, embeddings, logits })
+    apply(checkpoint, components, &subject, data.counts.as_slice(), images)
 }
 
 /// The probabilities of the classes for each image, one row an image.
@@ -170,8 +184,7 @@ fn apply(
     images: &ImageSet,
 ) -> Result<(Matrix, Matrix), PipelineError> {
     let parts = Parts::new(subject.shape, counts, components)?;
-    let (parameters, usual_names) = parts.parameters()?;
-    let parameters = tensors_to_bytes(&fit(checkpoint, &parameters, &usual_names)?)?;
+    let parameters = fitted(checkpoint, &parts)?;
     // Nothing is trained.
     let optimizer = Optimizer::sgd(0.0, 0.0);
     let mut model = Model::new(parts, &*components.backend, optimizer)?;
@@ -179,6 +192,12 @@ fn apply(
     let (embeddings, logits) = model.predict(images, &subject.normalization, check_cancelled)?;
     check_finite("test", logits.view())?;
     Ok((embeddings, logits))
+}
+
+/// The parameters of a model as safetensors, under its own names.
+pub(crate) fn fitted(checkpoint: &Checkpoint, parts: &Parts<'_>) -> Result<Vec<u8>, PipelineError> {
+    let (parameters, usual_names) = parts.parameters()?;
+    Ok(tensors_to_bytes(&fit(checkpoint, &parameters, &usual_names)?)?)
 }
 
 /// A model as it is kept: with the names that PyTorch's common implementation has, and what it tells of itself.
@@ -194,6 +213,8 @@ pub(crate) fn kept(
         values: Values::F32(tensor.values),
     };
     let tensors = tensors_from_bytes(parameters)?.into_iter().map(tensor).collect();
-    let about = serde_json::to_value(about)?.as_object().cloned();
+    // By way of text an `f32` has its shortest digits, which come back as they were; as an `f64` it has more, and those
+    // may not.
+    let about = serde_json::from_str(&serde_json::to_string(about)?)?;
     Ok(Checkpoint { tensors, about })
 }

@@ -187,6 +187,25 @@ pub enum PipelineError {
         /// What the experiment has.
         found: String,
     },
+    /// A head has another tensor than the model that it is put into.
+    #[error(
+        "tensor `{name}` of the head has the shape {found:?}, and the model {}; take a head that was made for this model",
+        expected.as_ref().map_or("has no such tensor".into(), |shape| format!("has it in the shape {shape:?}"))
+    )]
+    NotOfModel {
+        /// The tensor.
+        name: String,
+        /// Its shape in the head.
+        found: Vec<usize>,
+        /// Its shape in the model; none if that has no such tensor.
+        expected: Option<Vec<usize>>,
+    },
+    /// Embeddings that a head cannot be fine-tuned on.
+    #[error("the embeddings have {message}; make them with `embed` and `augment` from this model")]
+    Rows {
+        /// What is wrong.
+        message: String,
+    },
     /// A model cannot be written.
     #[error("the model cannot be written: {0}")]
     Model(#[from] WriteError),
@@ -233,7 +252,10 @@ impl PipelineError {
 
     /// Whether it is about the file of a model, which its message does not name.
     pub fn is_about_checkpoint(&self) -> bool {
-        use PipelineError::{About, Misfit, Normalization, Other, Told};
-        matches!(self, Misfit(_) | About(_) | Told { .. } | Normalization(_) | Other { .. })
+        use PipelineError::{About, Misfit, Normalization, NotOfModel, Other, Told};
+        matches!(
+            self,
+            Misfit(_) | About(_) | Told { .. } | Normalization(_) | Other { .. } | NotOfModel { .. }
+        )
     }
 }

@@ -82,7 +82,7 @@ pub fn run(
     let seed = Seed(experiment.seed);
     let backend = &*components.backend;
     let classes = data.counts.classes();
-    let mut clock = Clock { seconds: BTreeMap::new(), observer };
+    let mut clock = Clock::new(observer);
 
     let Rehearsed { parts, trainable_values, device, .. } = rehearse(experiment, data, components)?;
     observer.event(&Event::Note {
@@ -152,7 +152,7 @@ pub fn run(
     })
 }
 
-fn phase1(
+pub(crate) fn phase1(
     experiment: &Experiment,
     parts: Parts<'_>,
     data: &Prepared,
@@ -195,12 +195,17 @@ fn balance(train: &Matrix, labels: &[u32], synthetic: &Synthetic) -> Balanced {
     Balanced { embeddings, labels, provenance: synthetic.provenance.clone() }
 }
 
-struct Clock<'a> {
+/// Times phases and tells their ends.
+pub(crate) struct Clock<'a> {
     seconds: BTreeMap<String, f64>,
     observer: &'a dyn Observer,
 }
 
-impl Clock<'_> {
+impl<'a> Clock<'a> {
+    pub(crate) fn new(observer: &'a dyn Observer) -> Self {
+        Self { seconds: BTreeMap::new(), observer }
+    }
+
     /// Times a phase, if it succeeds.
     fn phase<T>(
         &mut self,
