@@ -83,7 +83,11 @@ fn what_does_not_fit_is_refused_and_nothing_is_written() {
     let out = ["--out", "out.safetensors"];
     refuse(&["train", "--out", "model.onnx"], &[], &["model.onnx", ".safetensors"]);
     let embed = ["embed", "--checkpoint", "model.pth"];
-    refuse(&[&embed[..], &out].concat(), &["backbone.width=8"], &["model.pth", "tensor `conv1.weight` is 4×1×3×3"]);
+    refuse(
+        &[&embed[..], &out].concat(),
+        &["backbone.width=8"],
+        &["model.pth", "tensor `conv1.weight` is 4×1×3×3"],
+    );
     let finetune = ["finetune", "--checkpoint", "model.pth", "--embeddings", "bad.safetensors"];
     let refuse_rows = |change: &dyn Fn(&mut Checkpoint), set: &[&str], expected: &str| {
         let mut changed = rows.clone();

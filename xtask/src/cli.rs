@@ -1,7 +1,12 @@
+mod models;
+mod phases;
+
+pub use models::{CheckpointCommand, EvaluateOptions, ModelOptions, PredictOptions};
+pub use phases::{EmbedOptions, FinetuneOptions, ReassembleOptions, Split, TrainOptions};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use expanse_checkpoint::Rename;
 
 use crate::exit;
 
@@ -50,6 +55,8 @@ pub enum Command {
     Reassemble(ReassembleOptions),
     /// Measure a model from a file on the test set of an experiment.
     Evaluate(EvaluateOptions),
+    /// Tell the class of pictures, with the confidence, by a model from a file.
+    Predict(PredictOptions),
     /// Files of models, those of PyTorch among them.
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
@@ -209,130 +216,6 @@ pub struct AugmentOptions {
     /// How to print what was made.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub format: Format,
-}
-
-/// A model from a file.
-#[derive(Clone, Debug, Args)]
-pub struct ModelOptions {
-    /// The model: a .pth file of torch.save, or safetensors, such as checkpoint.safetensors in the folder of a run.
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: PathBuf,
-    /// Give names of tensors another beginning, such as fc=linear; may be given several times.
-    #[arg(long, value_name = "OLD=NEW")]
-    pub rename: Vec<Rename>,
-    /// Set a value, such as backbone.depth=20; may be given several times.
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-}
-
-/// Options of `train`.
-#[derive(Debug, Args)]
-pub struct TrainOptions {
-    #[command(flatten)]
-    pub source: Source,
-    #[command(flatten)]
-    pub plugins: PluginOptions,
-    /// The file to write the model to, .safetensors or .pth.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// Which images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Split {
-    /// Those that are trained on, thinned as the experiment says.
-    Train,
-    /// Those of the test.
-    Test,
-}
-
-/// Options of `embed`.
-#[derive(Debug, Args)]
-pub struct EmbedOptions {
-    /// The experiment with the images, as for `evaluate`.
-    pub experiment: Option<String>,
-    #[command(flatten)]
-    pub model: ModelOptions,
-    #[command(flatten)]
-    pub plugins: PluginOptions,
-    /// Which images.
-    #[arg(long, value_enum, default_value_t = Split::Train)]
-    pub split: Split,
-    /// The file to write embeddings, labels and logits to, .safetensors or .pth.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// Options of `finetune`.
-#[derive(Debug, Args)]
-pub struct FinetuneOptions {
-    /// The experiment that says how, as for `evaluate`.
-    pub experiment: Option<String>,
-    #[command(flatten)]
-    pub model: ModelOptions,
-    #[command(flatten)]
-    pub plugins: PluginOptions,
-    /// The embeddings with their labels: what `augment` has written, .safetensors.
-    #[arg(long, value_name = "FILE")]
-    pub embeddings: PathBuf,
-    /// The file to write the head to, .safetensors or .pth.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// Options of `reassemble`.
-#[derive(Debug, Args)]
-pub struct ReassembleOptions {
-    /// The model.
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: PathBuf,
-    /// The head, as `finetune` has written it.
-    #[arg(long, value_name = "FILE")]
-    pub head: PathBuf,
-    /// The file to write the model to, .safetensors or .pth.
-    #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
-}
-
-/// Options of `evaluate`.
-#[derive(Debug, Args)]
-pub struct EvaluateOptions {
-    /// The experiment with the test set and, unless the file tells it, the model: a name in config/experiments, or a file
-    /// that ends in .toml. If none is named, that of the run that the file belongs to, or else fashion-mnist-lt.
-    pub experiment: Option<String>,
-    #[command(flatten)]
-    pub model: ModelOptions,
-    #[command(flatten)]
-    pub plugins: PluginOptions,
-    /// Write embeddings, logits and labels of the test images to this file, .safetensors or .pth.
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// How to print the scores.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
-}
-
-/// About files of models.
-#[derive(Debug, Subcommand)]
-pub enum CheckpointCommand {
-    /// List the tensors of a file, and what Expanse has written of the model.
-    Show {
-        /// The file: .pth or safetensors.
-        file: PathBuf,
-        /// How to print it.
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-    },
-    /// Write a model as .pth, which torch.load reads, or as safetensors.
-    Convert {
-        /// The file to read: .pth or safetensors.
-        from: PathBuf,
-        /// The file to write; its extension tells its format.
-        to: PathBuf,
-        /// Give names of tensors another beginning, such as linear=fc; may be given several times.
-        #[arg(long, value_name = "OLD=NEW")]
-        rename: Vec<Rename>,
-    },
 }
 
 /// About plugins.
