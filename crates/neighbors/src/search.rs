@@ -153,8 +153,8 @@ impl<'a> Index<'a> {
                 let best: &mut Best = &mut best[query];
                 match self.order.get(place) {
                     Some(&row) if !(excluded && row as usize == queries[query]) => {
-                        best.offer((place, score), &candidates, |row| {
-                            self.squared_distance(queries[query], row)
+                        best.offer((place, score), &candidates, |rows| {
+                            self.squared_distances(queries[query], rows)
                         })
                     }
                     _ => best.limit(),
@@ -163,18 +163,25 @@ impl<'a> Index<'a> {
         };
         sweep.run();
         for ((rows, best), &query) in rows.chunks_mut(k).zip(best).zip(queries) {
-            let nearest = best.into_rows(&candidates, |row| self.squared_distance(query, row));
+            let nearest = best.into_rows(&candidates, |rows| self.squared_distances(query, rows));
             rows.iter_mut().zip(nearest).for_each(|(to, row)| *to = row);
         }
     }
 
-    /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last.
-    fn squared_distance(&self, a: usize, b: u32) -> f64 {
+    /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last, for four b at once: each sum waits
+    /// for its last term, but not for those of the others.
+    fn squared_distances(&self, a: usize, b: [u32; 4]) -> [f64; 4] {
         let values = |row| &self.search.points.row(row)[self.search.columns.clone()];
-        values(a).iter().zip(values(b as usize)).fold(0.0, |sum, (&a, &b)| {
-            let difference = f64::from(a) - f64::from(b);
-            sum + difference * difference
-        })
+        let a = values(a);
+        let b = b.map(|row| &values(row as usize)[..a.len()]);
+        let mut sums = [0.0; 4];
+        for (column, &a) in a.iter().enumerate() {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                let difference = f64::from(a) - f64::from(b[column]);
+                *sum += difference * difference;
+            }
+        }
+        sums
     }
 }
 

@@ -83,27 +83,44 @@ fn sweep<S: Simd, F: FnMut(usize, usize, f32) -> f32, const V: usize>(simd: S, s
                 let scores: [S::f32s; V] = std::array::from_fn(|v| simd.add_f32s(sums[v], floors[v]));
                 let least = scores.into_iter().reduce(|a, b| simd.min_f32s(a, b)).unwrap_or(scores[0]);
                 let low = simd.less_than_or_equal_f32s(least, simd.splat_f32s(*limit));
-                if simd.first_true_m32s(low) < S::F32_LANES {
+                if bits::<S>(low) != 0 {
+                    let limits = simd.splat_f32s(*limit);
+                    let low = scores.map(|scores| bits::<S>(simd.less_than_or_equal_f32s(scores, limits)));
+                    let low = low.iter().rev().fold(0, |lanes, low| lanes << S::F32_LANES | low);
                     let scores = bytemuck::cast_slice::<S::f32s, f32>(&scores);
                     let place = panel * scores.len();
-                    tell((group * QUERIES + query, place), scores, limit, &mut found);
+                    tell((group * QUERIES + query, place), (scores, low), limit, &mut found);
                 }
             }
         }
     }
 }
 
+/// The lanes of a mask as bits, the first one lowest.
+#[inline(always)]
+fn bits<S: Simd>(mask: S::m32s) -> u64 {
+    let bytes = bytemuck::bytes_of(&mask);
+    match *bytes {
+        [one] => u64::from(one),
+        [low, high] => u64::from(u16::from_le_bytes([low, high])),
+        _ => bytes.chunks_exact(4).rev().fold(0, |bits, lane| bits << 1 | u64::from(lane[0] & 1)),
+    }
+}
+
+/// Tells the scores of the lanes `low`, as long as they do not exceed the limit.
 #[cold]
 #[inline(never)]
 fn tell(
     (query, place): (usize, usize),
-    scores: &[f32],
+    (scores, mut low): (&[f32], u64),
     limit: &mut f32,
     found: &mut impl FnMut(usize, usize, f32) -> f32,
 ) {
-    for (lane, &score) in scores.iter().enumerate() {
-        if score <= *limit {
-            *limit = found(query, place + lane, score);
+    while low != 0 {
+        let lane = low.trailing_zeros() as usize;
+        low &= low - 1;
+        if scores[lane] <= *limit {
+            *limit = found(query, place + lane, scores[lane]);
         }
     }
 }
