@@ -95,20 +95,28 @@ impl Best {
         let full = (self.measured.len() == self.k).then(|| self.measured.last().copied()).flatten();
         // At the best of all distances, 0, it would not get in. This spares measuring duplicates without end.
         let may_enter = |row: &u32| full.is_none_or(|(distance, last)| distance > 0.0 || *row < last);
-        let mut rows = self.held.iter().map(|&key| candidates.rows[place(key) as usize]).filter(may_enter);
-        while let Some(first) = rows.next() {
-            let mut four = [first; 4];
-            let more = four[1..].iter_mut().zip(&mut rows).map(|(to, row)| *to = row).count();
-            let distances = measure(four).into_iter().zip(four);
-            self.measured.extend(distances.take(1 + more));
-        }
+        let rows = self.held.iter().map(|&key| candidates.rows[place(key) as usize]).filter(may_enter);
+        measure_into(&mut self.measured, rows, measure);
         self.held.clear();
-        self.measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         self.measured.truncate(self.k);
         if let (true, Some(&(distance, _))) = (self.measured.len() == self.k, self.measured.last()) {
             self.limit = self.limit.min(candidates.frame.limit(distance, self.query_norm));
         }
     }
+}
+
+/// Adds the rows, measured, and puts all in order of (squared distance, row).
+pub(crate) fn measure_into(
+    measured: &mut Vec<(f64, u32)>,
+    mut rows: impl Iterator<Item = u32>,
+    measure: impl Measure,
+) {
+    while let Some(first) = rows.next() {
+        let mut four = [first; 4];
+        let more = four[1..].iter_mut().zip(&mut rows).map(|(to, row)| *to = row).count();
+        measured.extend(measure(four).into_iter().zip(four).take(1 + more));
+    }
+    measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
 }
 
 /// So many candidates are held before they are thinned out.

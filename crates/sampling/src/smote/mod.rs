@@ -27,7 +27,8 @@ pub fn smote(
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
     let meter = Meter::new(control, request.samples(&members) + request.total());
-    let within = Within { sampler: "smote", option: "k_neighbors", k_neighbors: params.k_neighbors() };
+    let (k_neighbors, index) = (params.k_neighbors(), params.neighbors());
+    let within = Within { sampler: "smote", option: "k_neighbors", k_neighbors, index };
     let mut notes = Vec::new();
     let mut bases = vec![Vec::new(); members.len()];
     // Classes side by side: many are too small to keep all cores busy.
