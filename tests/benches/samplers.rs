@@ -15,7 +15,7 @@ use std::{
 
 use expanse_domain::{Matrix, Seed};
 use expanse_host::Host;
-use expanse_neighbors::{Search, nearest};
+use expanse_neighbors::{Index, Search, nearest};
 use expanse_tests::{
     driver,
     timing::{peak_memory, quantile, sorted},
@@ -24,7 +24,11 @@ use serde_json::{Map, Value, json};
 
 const USAGE: &str = "\
 cargo xtask bench samplers [--sizes 12406x64,60000x64] [--cases knn,smote,eos] [--threads 1,2] [--rounds 5]
-                           [--python PATH] [--no-peer]";
+                           [--python PATH] [--no-peer]
+The case `knn-approximate` has no peer: knn beside it tells from how many rows on it is worth its while.";
+
+/// The case without a peer.
+const APPROXIMATE: &str = "knn-approximate";
 
 /// Neighbours of `knn` and `eos`, as in the peer's script.
 const K: usize = 10;
@@ -81,7 +85,7 @@ impl Settings {
                 _ => return Err(format!("`{name}` is unknown")),
             }
         }
-        let known = ["knn", "smote", "eos"];
+        let known = ["knn", "smote", "eos", APPROXIMATE];
         match settings.cases.iter().find(|case| !known.contains(&case.as_str())) {
             Some(case) => Err(format!("`{case}` is no case; cases are {}", known.join(", "))),
             None if settings.rounds == 0 => Err("at least one round is needed".into()),
@@ -135,9 +139,12 @@ fn measure(case: &str, (rows, columns): (usize, usize), folder: &Path) -> Value 
         let largest = sizes.iter().max().copied().unwrap_or(0) as u64;
         let wanted: Vec<u64> = sizes.iter().map(|&size| largest - size as u64).collect();
         match case {
-            "knn" => {
+            "knn" | APPROXIMATE => {
                 let queries: Vec<usize> = (0..points.rows()).collect();
-                assert!(nearest(&Search::of(points.view()), &queries, K).is_ok());
+                let index = if case == APPROXIMATE { Index::Approximate } else { Index::Exact };
+                let search = Search { index, ..Search::of(points.view()) };
+                let found = nearest(&search, &queries, K).expect("every row has that many neighbours");
+                return found.recall(0..queries.len()).map(|recall| recall.share());
             }
             _ => {
                 let sampler = host.sampler(case, &Map::new()).expect("the sampler opens");
@@ -146,6 +153,7 @@ fn measure(case: &str, (rows, columns): (usize, usize), folder: &Path) -> Value 
                 assert_eq!(made.labels.len() as u64, wanted.iter().sum::<u64>());
             }
         }
+        None
     };
     let labels = |sizes: &[usize]| -> Vec<u32> {
         (0u32..).zip(sizes).flat_map(|(label, &size)| vec![label; size]).collect()
@@ -159,8 +167,8 @@ fn measure(case: &str, (rows, columns): (usize, usize), folder: &Path) -> Value 
     let labels = labels(&sizes);
     let points = matrix(rows, columns, &labels);
     let start = Instant::now();
-    run(&points, &labels, &sizes);
-    json!({ "seconds": start.elapsed().as_secs_f64(), "megabytes": peak() - before })
+    let recall = run(&points, &labels, &sizes);
+    json!({ "seconds": start.elapsed().as_secs_f64(), "megabytes": peak() - before, "recall": recall })
 }
 
 /// The numbers of one side.
@@ -192,7 +200,7 @@ fn report(settings: &Settings) {
         settings.rounds
     );
     println!(
-        "{:<7}{:>13}{:>9}{:>11}{:>10}{:>9}{:>11}{:>10}{:>8}",
+        "{:<16}{:>13}{:>9}{:>11}{:>10}{:>9}{:>11}{:>10}{:>8}",
         "case", "size", "threads", "seconds", "peer", "ratio", "peak MB", "least MB", "peer MB"
     );
     let mut by_size: BTreeMap<(&str, &str), Vec<(f64, f64)>> = BTreeMap::new();
@@ -200,10 +208,12 @@ fn report(settings: &Settings) {
         settings.cases.iter().flat_map(|case| settings.threads.iter().map(move |t| (case, t)))
     {
         for &(rows, columns) in &settings.sizes {
-            let (mut own, mut other) = (Side::default(), Side::default());
+            let (mut own, mut other, mut recall) = (Side::default(), Side::default(), None);
             for _ in 0..settings.rounds {
-                own.add(&self::own(case, (rows, columns), threads, &folder));
-                if let Some(python) = peer {
+                let measured = self::own(case, (rows, columns), threads, &folder);
+                own.add(&measured);
+                recall = measured["recall"].as_f64();
+                if let Some(python) = peer.filter(|_| case != APPROXIMATE) {
                     other.add(&self::peer(python, case, (rows, columns), threads).expect("the peer runs"));
                 }
             }
@@ -216,7 +226,7 @@ fn report(settings: &Settings) {
                 values => format!("{:.digits$}", median(values)),
             };
             println!(
-                "{case:<7}{:>13}{threads:>9}{seconds:>11.3}{:>10}{:>9}{:>11.0}{:>10.0}{:>8}",
+                "{case:<16}{:>13}{threads:>9}{seconds:>11.3}{:>10}{:>9}{:>11.0}{:>10.0}{:>8}",
                 format!("{rows}x{columns}"),
                 or_dash(&other.seconds, 3),
                 or_dash(&ratios, 1),
@@ -224,6 +234,9 @@ fn report(settings: &Settings) {
                 least_megabytes(case, rows, columns),
                 or_dash(&other.megabytes, 0),
             );
+            if let Some(recall) = recall {
+                println!("{:<16}recall {recall:.4}", "");
+            }
         }
     }
     for ((case, threads), points) in by_size.iter().filter(|(_, points)| points.len() > 1) {
@@ -235,7 +248,7 @@ fn report(settings: &Settings) {
 fn least_megabytes(case: &str, rows: usize, columns: usize) -> f64 {
     let sizes = class_sizes(rows);
     let values = match case {
-        "knn" => rows * (columns + K),
+        "knn" | APPROXIMATE => rows * (columns + K),
         _ => sizes.iter().max().copied().unwrap_or(0) * CLASSES * columns,
     };
     values as f64 * 4.0 / 1e6

@@ -52,6 +52,14 @@ pub enum NeighborsError {
         /// The value.
         value: f32,
     },
+    /// The thread that builds the graph of an approximate search did not start.
+    #[error(
+        "an approximate search needs a thread of its own: {message}; search exactly, or free some memory"
+    )]
+    NoThread {
+        /// What the system says.
+        message: String,
+    },
     /// The search was stopped by its watch.
     #[error("the search for neighbours was cancelled")]
     Cancelled,

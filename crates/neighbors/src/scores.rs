@@ -115,7 +115,7 @@ impl Frame {
     }
 
     /// Tells the packed values of a row, and answers the square of their norm.
-    fn packed(&self, points: MatrixView<'_>, row: usize, mut put: impl FnMut(usize, f32)) -> f64 {
+    pub(crate) fn packed(&self, points: MatrixView<'_>, row: usize, mut put: impl FnMut(usize, f32)) -> f64 {
         let values = points.row(row)[self.columns.clone()].iter().zip(&self.mean);
         values.enumerate().fold(0.0, |norm, (column, (&value, mean))| {
             let packed = ((f64::from(value) - mean) * self.scale) as f32;

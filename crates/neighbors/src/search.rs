@@ -1,17 +1,11 @@
 use std::ops::{ControlFlow, Range};
 
-use expanse_domain::{MatrixView, Seed};
+use expanse_domain::MatrixView;
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::{
-    Neighbors, NeighborsError,
-    best::{Best, Candidates},
-    scores::{Frame, Panels},
-    tile::{QUERIES, Sweep},
-};
-
-/// Queries of one pass over the candidates, and of one task: a panel stays in the nearest cache for all of them.
-const QUERY_BLOCK: usize = 128;
+use crate::{Neighbors, NeighborsError, best::measure_into, comparison::compare, graph};
 
 /// What to search, and how. `Search { itself, ..Search::of(points) }` names only what differs from the
 /// default.
@@ -25,6 +19,8 @@ pub struct Search<'a> {
     pub columns: Range<usize>,
     /// Whether a query is among its own neighbours.
     pub itself: Itself,
+    /// Whether some neighbours may be missed.
+    pub index: Index,
     /// Told, from several threads, how many queries have just been answered; breaking cancels the search.
     pub watch: &'a (dyn Fn(usize) -> ControlFlow<()> + Sync),
 }
@@ -38,16 +34,54 @@ pub enum Itself {
     Included,
 }
 
+/// How neighbours are searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Index {
+    /// Every row is compared, and none is missed.
+    #[default]
+    Exact,
+    /// A graph leads to most of them, which is for millions of rows: its cost grows little faster than they do.
+    Approximate,
+}
+
 impl<'a> Search<'a> {
-    /// All rows and columns of `points`, a query itself excluded, unwatched.
+    /// All rows and columns of `points`, a query itself excluded, exactly, unwatched.
     pub fn of(points: MatrixView<'a>) -> Self {
         let columns = 0..points.cols();
         let watch = &|_| ControlFlow::Continue(());
-        Self { points, candidates: None, columns, itself: Itself::Excluded, watch }
+        Self { points, candidates: None, columns, itself: Itself::Excluded, index: Index::Exact, watch }
+    }
+
+    /// The rows that may be neighbours of a query, in order of (squared distance, row).
+    pub(crate) fn measured(&self, query: usize, rows: impl Iterator<Item = u32>) -> Vec<(f64, u32)> {
+        let rows = rows.filter(|&row| !(self.itself == Itself::Excluded && row as usize == query));
+        let mut measured = Vec::new();
+        measure_into(&mut measured, rows, |rows| self.squared_distances(query, rows));
+        measured
+    }
+
+    /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last, for four b at once: each sum waits
+    /// for its last term, but not for those of the others.
+    pub(crate) fn squared_distances(&self, a: usize, b: [u32; 4]) -> [f64; 4] {
+        let values = |row| &self.points.row(row)[self.columns.clone()];
+        let a = values(a);
+        let b = b.map(|row| &values(row as usize)[..a.len()]);
+        let mut sums = [0.0; 4];
+        for (column, &a) in a.iter().enumerate() {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                let difference = f64::from(a) - f64::from(b[column]);
+                *sum += difference * difference;
+            }
+        }
+        sums
     }
 }
 
 /// The `k` rows nearest to each of the rows `queries`, in ascending order of (Σⱼ (aⱼ − bⱼ)², row number).
+///
+/// With [`Index::Approximate`], and unless the candidates are so few that it is not worth its while, some rows may be
+/// others that are further away; [`Neighbors::recall`] then tells how many were found.
 ///
 /// The result does not depend on the number of threads. Work is one `f32` product of queries and candidates, of which
 /// no score is stored that cannot matter, and little more than k direct distances per query. Memory is that of the
@@ -59,18 +93,12 @@ impl<'a> Search<'a> {
 /// query or a candidate is not finite; or [`Search::watch`] broke off.
 pub fn nearest(search: &Search<'_>, queries: &[usize], k: usize) -> Result<Neighbors, NeighborsError> {
     let candidates = check(search, queries, k)?;
-    let index = Index::new(search, candidates, queries);
-    let mut rows = vec![0; queries.len() * k];
-    rows.par_chunks_mut(QUERY_BLOCK * k).zip(queries.par_chunks(QUERY_BLOCK)).try_for_each(
-        |(rows, queries)| {
-            index.rank(queries, k, rows);
-            match (search.watch)(queries.len()) {
-                ControlFlow::Continue(()) => Ok(()),
-                ControlFlow::Break(()) => Err(NeighborsError::Cancelled),
-            }
-        },
-    )?;
-    Ok(Neighbors { rows, k })
+    match search.index {
+        Index::Approximate if candidates.len() >= graph::FEWEST => {
+            graph::nearest(search, candidates, queries, k)
+        }
+        _ => compare(search, candidates, queries, k),
+    }
 }
 
 /// The candidates in ascending order, once each, if the search can be answered.
@@ -108,73 +136,6 @@ fn check(search: &Search<'_>, queries: &[usize], k: usize) -> Result<Vec<usize>,
     match candidates.par_iter().chain(queries).find_map_first(not_finite) {
         Some(error) => Err(error),
         None => Ok(candidates),
-    }
-}
-
-/// The candidates, ready to be compared with blocks of queries.
-struct Index<'a> {
-    search: &'a Search<'a>,
-    frame: Frame,
-    /// The candidates in the order in which they are looked at.
-    order: Vec<u32>,
-    panels: Panels,
-}
-
-impl<'a> Index<'a> {
-    fn new(search: &'a Search<'a>, mut candidates: Vec<usize>, queries: &[usize]) -> Self {
-        let count = candidates.len();
-        candidates.extend_from_slice(queries);
-        let frame = Frame::fit(search.points, search.columns.clone(), &candidates);
-        candidates.truncate(count);
-        let mut order: Vec<u32> = candidates.into_iter().map(|row| row as u32).collect();
-        // Looked at in random order, few candidates are nearer than all before them, however the rows are
-        // sorted.
-        Seed(0).derive("neighbors", &[]).rng().shuffle(&mut order);
-        let panels = frame.candidates(search.points, &order);
-        Self { search, frame, order, panels }
-    }
-
-    /// Writes the `k` nearest rows of each of a block of queries.
-    fn rank(&self, queries: &[usize], k: usize, rows: &mut [u32]) {
-        let packed = self.frame.queries(self.search.points, queries);
-        let candidates = Candidates { frame: &self.frame, floors: &self.panels.floors, rows: &self.order };
-        let mut best: Vec<Best> = packed.norms.iter().map(|&norm| Best::new(k, norm)).collect();
-        // Nothing is as low as the limit of a place without a query.
-        let mut limits = vec![f32::NEG_INFINITY; queries.len().next_multiple_of(QUERIES)];
-        limits[..queries.len()].fill(f32::INFINITY);
-        let excluded = self.search.itself == Itself::Excluded;
-        let sweep = Sweep {
-            columns: self.search.columns.len(),
-            panels: &self.panels.values,
-            floors: &self.panels.floors,
-            queries: &packed.values,
-            limits: &mut limits,
-            found: |query: usize, place: usize, score| {
-                let best: &mut Best = &mut best[query];
-                match self.order.get(place) {
-                    Some(&row) if !(excluded && row as usize == queries[query]) => {
-                        best.offer((place, score), &candidates, |row| {
-                            self.squared_distance(queries[query], row)
-                        })
-                    }
-                    _ => best.limit(),
-                }
-            },
-        };
-        sweep.run();
-        for ((rows, best), &query) in rows.chunks_mut(k).zip(best).zip(queries) {
-            let nearest = best.into_rows(&candidates, |row| self.squared_distance(query, row));
-            rows.iter_mut().zip(nearest).for_each(|(to, row)| *to = row);
-        }
-    }
-
-    /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last.
-    fn squared_distance(&self, a: usize, b: u32) -> f64 {
-        let values = |row| &self.search.points.row(row)[self.search.columns.clone()];
-        values(a).iter().zip(values(b as usize)).fold(0.0, |sum, (&a, &b)| {
-            let difference = f64::from(a) - f64::from(b);
-            sum + difference * difference
-        })
     }
 }
 

@@ -41,6 +41,7 @@ pub use control::{Control, Meter, Note, Report, Unattended};
 pub use draws::{draw_rows, gaussian, symmetric_beta};
 pub use eos::{EnemyWeights, Eos, EosParams, EosParamsError, eos};
 pub use error::SamplingError;
+pub use expanse_neighbors::Index;
 pub use fill::{Base, Place, Step, fill, fill_between, fill_steps};
 pub use mixing::{Mixup, MixupParams, MixupParamsError, Remix, RemixParams, RemixParamsError, mixup, remix};
 pub use output::{Output, OutputError};

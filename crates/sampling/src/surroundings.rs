@@ -1,6 +1,6 @@
-use expanse_neighbors::{Neighbors, Search, nearest};
+use expanse_neighbors::{Index, Neighbors, Search, nearest};
 
-use crate::{Meter, Note, Request, SamplingError};
+use crate::{Meter, Note, Request, SamplingError, within::note_recall};
 
 /// How many of the M samples nearest to some rows, among those of all classes, are enemies: of another class.
 #[derive(Clone, Debug)]
@@ -19,11 +19,12 @@ impl Surroundings {
     pub fn of(
         request: &Request<'_>,
         (class, samples): (usize, &[usize]),
-        (option, asked): (&str, usize),
+        (option, asked, index): (&str, usize, Index),
         meter: &Meter<'_>,
         notes: &mut Vec<Note>,
     ) -> Result<Self, SamplingError> {
-        let Some(neighbors) = nearest_of_all(request, (class, samples), (option, asked), meter, notes)?
+        let Some(neighbors) =
+            nearest_of_all(request, (class, samples), (option, asked, index), meter, notes)?
         else {
             return Ok(Self { enemies: vec![0; samples.len()], m: 0 });
         };
@@ -54,7 +55,7 @@ impl Surroundings {
 pub(crate) fn nearest_of_all(
     request: &Request<'_>,
     (class, samples): (usize, &[usize]),
-    (option, asked): (&str, usize),
+    (option, asked, index): (&str, usize, Index),
     meter: &Meter<'_>,
     notes: &mut Vec<Note>,
 ) -> Result<Option<Neighbors>, SamplingError> {
@@ -69,5 +70,8 @@ pub(crate) fn nearest_of_all(
         return Ok(None);
     }
     let watch = |answered| meter.watch(answered);
-    Ok(Some(nearest(&Search { watch: &watch, ..Search::of(request.features) }, samples, count)?))
+    let search = Search { index, watch: &watch, ..Search::of(request.features) };
+    let neighbors = nearest(&search, samples, count)?;
+    notes.extend(note_recall(&neighbors, 0..samples.len(), class));
+    Ok(Some(neighbors))
 }

@@ -1,5 +1,6 @@
 //! What every sampler must do, and must refuse.
 
+mod approximate;
 mod every_sampler;
 mod refusals;
 

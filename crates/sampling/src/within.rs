@@ -1,4 +1,6 @@
-use expanse_neighbors::{Neighbors, Search, nearest};
+use std::ops::Range;
+
+use expanse_neighbors::{Index, Neighbors, Search, nearest};
 
 use crate::{Base, Meter, Note, Request, SamplingError};
 
@@ -11,6 +13,8 @@ pub struct Within {
     pub option: &'static str,
     /// K, the neighbours asked for.
     pub k_neighbors: usize,
+    /// How they are searched.
+    pub index: Index,
 }
 
 impl Within {
@@ -37,9 +41,23 @@ impl Within {
             notes.push(Note::new(class, message));
         }
         let watch = |answered| meter.watch(answered);
-        let search = Search { candidates: Some(members), watch: &watch, ..Search::of(request.features) };
-        Ok(bases(samples, &nearest(&search, samples, k)?))
+        let (candidates, index) = (Some(members), self.index);
+        let search = Search { candidates, index, watch: &watch, ..Search::of(request.features) };
+        let neighbors = nearest(&search, samples, k)?;
+        notes.extend(note_recall(&neighbors, 0..samples.len(), class));
+        Ok(bases(samples, &neighbors))
     }
+}
+
+/// What is to say of neighbours that were not searched exactly: the queries of these places are samples of that class.
+pub(crate) fn note_recall(neighbors: &Neighbors, queries: Range<usize>, class: usize) -> Option<Note> {
+    let recall = neighbors.recall(queries)?;
+    let (share, queries) = (recall.share(), recall.queries);
+    let message = format!(
+        "neighbors are approximate: of the {} nearest to each of {queries} samples, a share of {share:.3} was found",
+        neighbors.k()
+    );
+    Some(Note::new(class, message))
 }
 
 /// The rows `samples`, each with its neighbours as partners.

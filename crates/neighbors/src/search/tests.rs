@@ -1,4 +1,4 @@
-use expanse_domain::{Matrix, Rng};
+use expanse_domain::{Matrix, Rng, Seed};
 
 use super::*;
 
@@ -118,6 +118,29 @@ fn threads_do_not_change_the_result() {
     assert_eq!(on(1), on(2));
 }
 
+/// Queries that are candidates meet one another once for both; a row that is asked about twice is compared one way.
+#[test]
+fn what_is_found_for_both_at_once_is_what_is_found_one_way() {
+    let check = |points: &Matrix, queries: &[usize], some: &[usize]| {
+        let search = Search::of(points.view());
+        let both = nearest(&search, queries, 5).unwrap();
+        let asked: Vec<usize> = some.iter().map(|&place| queries[place]).collect();
+        let one_way = nearest(&search, &[&asked[..], &asked].concat(), 5).unwrap();
+        for (number, &place) in some.iter().enumerate() {
+            assert_eq!(both.row(place), one_way.row(number), "query {}", queries[place]);
+        }
+    };
+    // More queries than are answered together, many of them equal.
+    let points = drawn(17_000, 2, |rng| rng.index(300) as f32);
+    let every: Vec<usize> = (0..points.rows()).rev().collect();
+    check(&points, &every, &(0..points.rows()).step_by(41).collect::<Vec<_>>());
+    // Queries among candidates that are none, in no order.
+    let points = drawn(1000, 5, |rng| rng.unit_f32());
+    let mut some: Vec<usize> = (0..1000).filter(|row| row % 3 > 0).collect();
+    Seed(4).rng().shuffle(&mut some);
+    check(&points, &some, &(0..some.len()).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_watch_hears_of_every_query_and_can_cancel() {
     let points = drawn(300, 2, |rng| rng.unit_f32());
@@ -177,4 +200,78 @@ fn scikit_learn_finds_the_same() {
             assert!((squares.sum::<f64>().sqrt() - expected).abs() < 1e-5, "query {query}, row {row}");
         }
     }
+}
+
+/// More rows than are compared one by one.
+fn many() -> Matrix {
+    drawn(graph::FEWEST + 100, 8, |rng| rng.unit_f32())
+}
+
+#[test]
+fn an_approximate_search_tells_its_recall() {
+    let points = many();
+    let queries: Vec<usize> = (0..points.rows()).step_by(3).collect();
+    let exact = nearest(&Search::of(points.view()), &queries, 10).unwrap();
+    let search = Search { index: Index::Approximate, ..Search::of(points.view()) };
+    let found = nearest(&search, &queries, 10).unwrap();
+    assert_eq!(exact.recall(0..queries.len()), None);
+    let shared = |query| exact.row(query).iter().filter(|row| found.row(query).contains(row)).count();
+    let recall = (0..queries.len()).map(shared).sum::<usize>() as f64 / (queries.len() * 10) as f64;
+    let told = found.recall(0..queries.len()).unwrap();
+    assert!(recall > 0.95 && (told.share() - recall).abs() < 0.02, "{recall}, told as {told:?}");
+    assert!((0..queries.len()).all(|query| !found.row(query).contains(&(queries[query] as u32))));
+    // A part of the queries has its own recall, and a part that was not sampled none.
+    let parts = [0..500, 500..queries.len()].map(|part| found.recall(part).unwrap());
+    assert_eq!(parts[0].found + parts[1].found, told.found);
+    assert_eq!(found.recall(1..2), None);
+}
+
+#[test]
+fn an_approximate_search_is_the_same_on_any_number_of_threads() {
+    let points = many();
+    let queries: Vec<usize> = (0..points.rows()).collect();
+    let search = Search { index: Index::Approximate, ..Search::of(points.view()) };
+    let on = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| nearest(&search, &queries, 3).unwrap())
+    };
+    assert_eq!(on(1), on(3));
+}
+
+#[test]
+fn an_approximate_search_answers_every_query_also_among_equal_rows() {
+    let points = drawn(graph::FEWEST, 2, |rng| rng.index(2) as f32);
+    let search = Search { index: Index::Approximate, itself: Itself::Included, ..Search::of(points.view()) };
+    let queries: Vec<usize> = (0..points.rows()).step_by(7).collect();
+    let found = nearest(&search, &queries, 120).unwrap();
+    for (place, &query) in queries.iter().enumerate() {
+        let mut rows = found.row(place).to_vec();
+        assert!(rows.iter().all(|&row| points.row(row as usize) == points.row(query)), "query {query}");
+        rows.dedup();
+        assert_eq!(rows.len(), 120, "query {query}");
+    }
+}
+
+#[test]
+fn fewer_candidates_are_compared_exactly() {
+    let points = drawn(graph::FEWEST - 1, 3, |rng| rng.unit_f32());
+    let queries = [0, 17, 4000];
+    let search = Search { index: Index::Approximate, ..Search::of(points.view()) };
+    assert_eq!(nearest(&search, &queries, 4), nearest(&Search::of(points.view()), &queries, 4));
+}
+
+#[test]
+fn an_approximate_search_can_be_cancelled_while_it_builds() {
+    let points = many();
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let watch = |answered| {
+        assert_eq!(answered, 0, "it went on to answer queries");
+        match calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    };
+    let search = Search { index: Index::Approximate, watch: &watch, ..Search::of(points.view()) };
+    assert_eq!(nearest(&search, &[0, 1], 2), Err(NeighborsError::Cancelled));
+    assert_eq!(calls.into_inner(), 2);
 }

@@ -3,7 +3,8 @@ mod params;
 use std::collections::HashSet;
 
 use expanse_sampling::{
-    Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Within, apportion, fill_steps,
+    Base, Control, Index, Meter, Note, Output, Place, Report, Request, SamplingError, Within, apportion,
+    fill_steps,
 };
 use linfa::{
     DatasetBase,
@@ -79,7 +80,8 @@ fn groups_of(
     meter: &Meter<'_>,
     notes: &mut Vec<Note>,
 ) -> Result<Groups, SamplingError> {
-    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors: params.k_neighbors() };
+    let (k_neighbors, index) = (params.k_neighbors(), Index::Exact);
+    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors, index };
     let k = params.k_neighbors().min(members.len() - 1);
     let threshold = params.threshold(request.wanted[class] as f64 / request.total() as f64);
     let of_class = |cluster: &Vec<usize>| -> Vec<usize> {

@@ -45,7 +45,8 @@ pub fn svm_balance(
         return Err(SamplingError::SingleClass { class: class as u32, sampler: NAME });
     }
     let mut bases: Vec<Vec<Base>> = vec![Vec::new(); members.len()];
-    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors: params.k_neighbors() };
+    let (k_neighbors, index) = (params.k_neighbors(), params.neighbors());
+    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors, index };
     let mut judge = Judge { classes: Vec::new(), machines: Vec::new() };
     if request.total() > 0 {
         for &class in &present {

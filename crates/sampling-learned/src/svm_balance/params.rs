@@ -1,3 +1,4 @@
+use expanse_sampling::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +15,13 @@ pub struct SvmBalanceParams {
     /// The most samples of two classes that a machine is trained on, from 4 to 20000; its memory is 8 bytes times the
     /// square of that.
     pub svm_rows: usize,
+    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    pub neighbors: Index,
 }
 
 impl Default for SvmBalanceParams {
     fn default() -> Self {
-        Self { k_neighbors: 5, svm_c: 1.0, svm_rows: 2048 }
+        Self { k_neighbors: 5, svm_c: 1.0, svm_rows: 2048, neighbors: Index::default() }
     }
 }
 
@@ -42,6 +45,10 @@ impl TryFrom<SvmBalanceParams> for SvmBalance {
 impl SvmBalance {
     pub(super) fn k_neighbors(&self) -> usize {
         self.0.k_neighbors
+    }
+
+    pub(super) fn neighbors(&self) -> Index {
+        self.0.neighbors
     }
 
     pub(super) fn svm_c(&self) -> f64 {

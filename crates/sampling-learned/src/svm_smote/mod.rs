@@ -83,7 +83,8 @@ fn bases_of(
     }
     let support = support_vectors(request, params, (members, class, gamma), meter, notes)?;
     let uncounted = meter.uncounted();
-    let around_option = ("m_neighbors", params.m_neighbors());
+    let index = params.neighbors();
+    let around_option = ("m_neighbors", params.m_neighbors(), index);
     let around = Surroundings::of(request, (class, &support), around_option, &uncounted, notes)?;
     let kept = |in_danger: bool| -> Vec<usize> {
         let places = (0..support.len()).filter(|&place| !around.is_noise(place));
@@ -101,7 +102,7 @@ fn bases_of(
         (false, true) => wanted,
         (true, _) => 0,
     };
-    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors: params.k_neighbors() };
+    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors: params.k_neighbors(), index };
     let danger = within.bases(request, (class, own, &danger), &uncounted, notes)?;
     // What is to note of the class has been noted.
     let safe = within.bases(request, (class, own, &safe), &uncounted, &mut Vec::new())?;

@@ -1,3 +1,4 @@
+use expanse_sampling::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,11 +19,20 @@ pub struct SvmSmoteParams {
     /// The most samples of two classes that a machine is trained on, from 4 to 20000; its memory is 8 bytes times the
     /// square of that.
     pub svm_rows: usize,
+    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    pub neighbors: Index,
 }
 
 impl Default for SvmSmoteParams {
     fn default() -> Self {
-        Self { k_neighbors: 5, m_neighbors: 10, out_step: 0.5, svm_c: 1.0, svm_rows: 4096 }
+        Self {
+            k_neighbors: 5,
+            m_neighbors: 10,
+            out_step: 0.5,
+            svm_c: 1.0,
+            svm_rows: 4096,
+            neighbors: Index::default(),
+        }
     }
 }
 
@@ -57,6 +67,10 @@ impl SvmSmote {
 
     pub(super) fn m_neighbors(&self) -> usize {
         self.0.m_neighbors
+    }
+
+    pub(super) fn neighbors(&self) -> Index {
+        self.0.neighbors
     }
 
     pub(super) fn out_step(&self) -> f32 {

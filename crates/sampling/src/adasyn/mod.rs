@@ -29,8 +29,8 @@ pub fn adasyn(
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
     let meter = Meter::new(control, 2 * request.samples(&members) + request.total());
-    let (option, asked) = ("n_neighbors", params.n_neighbors());
-    let within = Within { sampler: "adasyn", option, k_neighbors: asked };
+    let (option, asked, index) = ("n_neighbors", params.n_neighbors(), params.neighbors());
+    let within = Within { sampler: "adasyn", option, k_neighbors: asked, index };
     let mut notes = Vec::new();
     let mut bases = vec![Vec::new(); members.len()];
     // By class: the number of the first row that each base does not make.
@@ -38,7 +38,7 @@ pub fn adasyn(
     for class in request.classes() {
         let samples = &members[class];
         bases[class] = within.bases(request, (class, samples, samples), &meter, &mut notes)?;
-        let around = Surroundings::of(request, (class, samples), (option, asked), &meter, &mut notes)?;
+        let around = Surroundings::of(request, (class, samples), (option, asked, index), &meter, &mut notes)?;
         let mut shares: Vec<f64> = around.enemies().iter().map(|&enemies| enemies as f64).collect();
         if shares.iter().all(|&share| share == 0.0) {
             let message = "no sample has an enemy near, so every sample is a base of as many rows";

@@ -1,3 +1,4 @@
+use expanse_neighbors::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +8,13 @@ use serde::{Deserialize, Serialize};
 pub struct AdasynParams {
     /// K, the neighbours that are counted, and those within the class that a row steps towards: at least 1.
     pub n_neighbors: usize,
+    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    pub neighbors: Index,
 }
 
 impl Default for AdasynParams {
     fn default() -> Self {
-        Self { n_neighbors: 5 }
+        Self { n_neighbors: 5, neighbors: Index::default() }
     }
 }
 
@@ -38,5 +41,9 @@ impl TryFrom<AdasynParams> for Adasyn {
 impl Adasyn {
     pub(super) fn n_neighbors(&self) -> usize {
         self.0.n_neighbors
+    }
+
+    pub(super) fn neighbors(&self) -> Index {
+        self.0.neighbors
     }
 }

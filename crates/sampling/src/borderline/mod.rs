@@ -63,14 +63,20 @@ fn bases_of(
     meter: &Meter<'_>,
     notes: &mut Vec<Note>,
 ) -> Result<Vec<Base>, SamplingError> {
-    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors: params.k_neighbors() };
+    let (k_neighbors, index) = (params.k_neighbors(), params.neighbors());
+    let within = Within { sampler: NAME, option: "k_neighbors", k_neighbors, index };
     let all_classes = params.kind() == BorderlineKind::Borderline2;
     let single = SamplingError::SingleSample { class: class as u32, sampler: NAME };
     if members.len() == 1 && !all_classes {
         return Err(single);
     }
-    let around =
-        Surroundings::of(request, (class, members), ("m_neighbors", params.m_neighbors()), meter, notes)?;
+    let around = Surroundings::of(
+        request,
+        (class, members),
+        ("m_neighbors", params.m_neighbors(), index),
+        meter,
+        notes,
+    )?;
     let in_danger = (0..members.len()).filter(|&sample| around.in_danger(sample));
     let mut samples: Vec<usize> = in_danger.map(|sample| members[sample]).collect();
     if samples.is_empty() {
@@ -82,7 +88,7 @@ fn bases_of(
     if !all_classes {
         return within.bases(request, (class, members, &samples), &uncounted, notes);
     }
-    let asked = ("k_neighbors", params.k_neighbors());
+    let asked = ("k_neighbors", k_neighbors, index);
     let neighbors = nearest_of_all(request, (class, &samples), asked, &uncounted, notes)?;
     neighbors.map(|neighbors| bases(&samples, &neighbors)).ok_or(single)
 }

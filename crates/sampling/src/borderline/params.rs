@@ -1,3 +1,4 @@
+use expanse_neighbors::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,8 @@ pub struct BorderlineParams {
     pub m_neighbors: usize,
     /// Whether rows step towards neighbours of the class alone, or of all classes.
     pub kind: BorderlineKind,
+    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    pub neighbors: Index,
 }
 
 /// Which neighbours rows step towards.
@@ -27,7 +30,7 @@ pub enum BorderlineKind {
 
 impl Default for BorderlineParams {
     fn default() -> Self {
-        Self { k_neighbors: 5, m_neighbors: 10, kind: BorderlineKind::default() }
+        Self { k_neighbors: 5, m_neighbors: 10, kind: BorderlineKind::default(), neighbors: Index::default() }
     }
 }
 
@@ -62,6 +65,10 @@ impl Borderline {
 
     pub(super) fn m_neighbors(&self) -> usize {
         self.0.m_neighbors
+    }
+
+    pub(super) fn neighbors(&self) -> Index {
+        self.0.neighbors
     }
 
     pub(super) fn kind(&self) -> BorderlineKind {

@@ -11,7 +11,7 @@ fn line(wanted: u64) -> Example {
 }
 
 fn params(kind: BorderlineKind) -> BorderlineParams {
-    BorderlineParams { k_neighbors: 2, m_neighbors: 2, kind }
+    BorderlineParams { k_neighbors: 2, m_neighbors: 2, kind, ..BorderlineParams::default() }
 }
 
 fn pairs(made: &Made) -> BTreeSet<(u64, u64)> {

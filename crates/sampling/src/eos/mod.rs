@@ -3,10 +3,13 @@ mod params;
 use std::ops::ControlFlow;
 
 use expanse_domain::Rng;
-use expanse_neighbors::{Itself, Neighbors, Search, nearest};
+use expanse_neighbors::{Index, Itself, Neighbors, Search, nearest};
 pub use params::{EnemyWeights, Eos, EosParams, EosParamsError};
 
-use crate::{Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Step, fill_steps};
+use crate::{
+    Base, Control, Meter, Note, Output, Place, Report, Request, SamplingError, Step, fill_steps,
+    within::note_recall,
+};
 
 /// Expansive Over-Sampling: synthetic = base + r · (enemy − base), labelled as the base.
 ///
@@ -109,8 +112,9 @@ fn bases(
     }
     let others = request.features.rows() - 1;
     let (asked, compat) = (params.k_neighbors(), params.compat());
+    let how = (compat, params.neighbors());
     let k = asked.min(others);
-    let everyone = table(request, compat, queries, k, &|answered| meter.watch(answered))?;
+    let everyone = table(request, how, queries, k, &|answered| meter.watch(answered))?;
     let mut start = 0;
     for class in request.classes() {
         let of_class = |table: &Neighbors, start| -> Vec<Base> {
@@ -121,15 +125,17 @@ fn bases(
             samples.filter_map(base).collect()
         };
         bases[class] = of_class(&everyone, start);
-        start += members[class].len();
+        let samples = start..start + members[class].len();
+        start = samples.end;
         let mut wider = k;
         while bases[class].is_empty() {
             if wider == others {
                 return Err(SamplingError::CompatEnemies { class: class as u32 });
             }
             wider = wider.saturating_mul(2).min(others);
-            bases[class] = of_class(&table(request, compat, &members[class], wider, &|_| meter.watch(0))?, 0);
+            bases[class] = of_class(&table(request, how, &members[class], wider, &|_| meter.watch(0))?, 0);
         }
+        notes.extend(note_recall(&everyone, samples, class));
         let mut note = |message: String| notes.push(Note::new(class, message));
         if k < asked {
             note(format!(
@@ -162,12 +168,12 @@ fn base_of(sample: usize, nearest: &[u32], class: usize, labels: &[u32], compat:
 /// first.
 fn table(
     request: &Request<'_>,
-    compat: bool,
+    (compat, index): (bool, Index),
     queries: &[usize],
     k: usize,
     watch: &(dyn Fn(usize) -> ControlFlow<()> + Sync),
 ) -> Result<Neighbors, SamplingError> {
-    let search = Search { watch, ..Search::of(request.features) };
+    let search = Search { index, watch, ..Search::of(request.features) };
     if !compat {
         return Ok(nearest(&search, queries, k)?);
     }

@@ -1,3 +1,4 @@
+use expanse_neighbors::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,8 @@ pub struct EosParams {
     pub enemy_weights: EnemyWeights,
     /// Whether to choose partners as the authors' published code does.
     pub compat: bool,
+    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    pub neighbors: Index,
 }
 
 /// How the enemy of a base is drawn among those near it; the names are those of scikit-learn's `weights`.
@@ -28,7 +31,13 @@ pub enum EnemyWeights {
 
 impl Default for EosParams {
     fn default() -> Self {
-        Self { k_neighbors: 10, r_max: 1.0, enemy_weights: EnemyWeights::default(), compat: false }
+        Self {
+            k_neighbors: 10,
+            r_max: 1.0,
+            enemy_weights: EnemyWeights::default(),
+            compat: false,
+            neighbors: Index::default(),
+        }
     }
 }
 
@@ -67,6 +76,10 @@ impl TryFrom<EosParams> for Eos {
 impl Eos {
     pub(super) fn k_neighbors(&self) -> usize {
         self.0.k_neighbors
+    }
+
+    pub(super) fn neighbors(&self) -> Index {
+        self.0.neighbors
     }
 
     pub(super) fn r_max(&self) -> f32 {

@@ -2,6 +2,8 @@ mod params;
 
 pub use params::{Smote, SmoteParams, SmoteParamsError};
 
+use rayon::prelude::*;
+
 use crate::{Control, Meter, Output, Report, Request, SamplingError, Within, fill_between};
 
 /// SMOTE: synthetic = base + r · (neighbour − base), all of one class.
@@ -25,12 +27,19 @@ pub fn smote(
 ) -> Result<Report, SamplingError> {
     let members = request.members(&output)?;
     let meter = Meter::new(control, request.samples(&members) + request.total());
-    let within = Within { sampler: "smote", option: "k_neighbors", k_neighbors: params.k_neighbors() };
+    let (k_neighbors, index) = (params.k_neighbors(), params.neighbors());
+    let within = Within { sampler: "smote", option: "k_neighbors", k_neighbors, index };
     let mut notes = Vec::new();
     let mut bases = vec![Vec::new(); members.len()];
-    for class in request.classes() {
-        let of_class = (class, &members[class][..], &members[class][..]);
-        bases[class] = within.bases(request, of_class, &meter, &mut notes)?;
+    // Classes side by side: many are too small to keep all cores busy.
+    let classes: Vec<usize> = request.classes().collect();
+    let found = classes.par_iter().map(|&class| {
+        let (samples, mut notes) = (&members[class][..], Vec::new());
+        (within.bases(request, (class, samples, samples), &meter, &mut notes), notes)
+    });
+    for (&class, (of_class, of_notes)) in classes.iter().zip(found.collect::<Vec<_>>()) {
+        bases[class] = of_class?;
+        notes.extend(of_notes);
     }
     let enemy_share = fill_between(request, "smote", &bases, output, &meter)?;
     Ok(Report { notes, enemy_share })

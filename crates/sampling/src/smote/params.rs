@@ -1,3 +1,4 @@
+use expanse_neighbors::Index;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +8,13 @@ use serde::{Deserialize, Serialize};
 pub struct SmoteParams {
     /// K, the neighbours in the class among which a partner is drawn: at least 1.
     pub k_neighbors: usize,
+    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    pub neighbors: Index,
 }
 
 impl Default for SmoteParams {
     fn default() -> Self {
-        Self { k_neighbors: 5 }
+        Self { k_neighbors: 5, neighbors: Index::default() }
     }
 }
 
@@ -41,5 +44,9 @@ impl TryFrom<SmoteParams> for Smote {
 impl Smote {
     pub(super) fn k_neighbors(&self) -> usize {
         self.0.k_neighbors
+    }
+
+    pub(super) fn neighbors(&self) -> Index {
+        self.0.neighbors
     }
 }

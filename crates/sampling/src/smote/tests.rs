@@ -10,7 +10,7 @@ use crate::{
 fn partners_are_of_the_class_even_where_enemies_are_nearer() {
     let rows = [[0.0], [0.1], [0.2], [10.0], [10.1]];
     let example = Example::new(&rows, &[1, 0, 0, 1, 0], &[20, 20]);
-    let made = example.make(&*with_smote(SmoteParams { k_neighbors: 1 })).unwrap();
+    let made = example.make(&*with_smote(SmoteParams { k_neighbors: 1, ..SmoteParams::default() })).unwrap();
     let pairs: BTreeSet<(u64, u64)> = made.provenance.iter().map(|from| (from.base, from.partner)).collect();
     assert_eq!(pairs, [(1, 2), (2, 1), (4, 2), (0, 3), (3, 0)].into());
     assert_eq!(made.report.enemy_share, [Some(0.0), Some(0.0)]);
@@ -19,7 +19,7 @@ fn partners_are_of_the_class_even_where_enemies_are_nearer() {
 #[test]
 fn a_duplicate_is_a_partner_but_a_sample_is_not_its_own() {
     let example = Example::new(&[[1.0], [1.0], [5.0]], &[0, 0, 1], &[20, 0]);
-    let made = example.make(&*with_smote(SmoteParams { k_neighbors: 1 })).unwrap();
+    let made = example.make(&*with_smote(SmoteParams { k_neighbors: 1, ..SmoteParams::default() })).unwrap();
     assert!(made.provenance.iter().all(|from| from.base + from.partner == 1));
 }
 
@@ -42,7 +42,7 @@ fn imbalanced_learn_draws_partners_from_the_same_neighbors() {
     let k_neighbors = golden["k_neighbors"].as_u64().unwrap() as usize;
     // So many draws that every pair occurs.
     let example = Example::new(&points, &labels, &[5000; 3]);
-    let made = example.make(&*with_smote(SmoteParams { k_neighbors })).unwrap();
+    let made = example.make(&*with_smote(SmoteParams { k_neighbors, ..SmoteParams::default() })).unwrap();
     let mut drawn = vec![BTreeSet::new(); points.len()];
     for from in &made.provenance {
         drawn[from.base as usize].insert(from.partner);

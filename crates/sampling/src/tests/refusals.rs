@@ -61,7 +61,7 @@ fn defaults_pass_their_own_checks_and_the_rest_is_named() {
         let message = format!("r_max of eos is {r_max}; it must be above 0 and at most 1");
         assert_eq!(eos(EosParams { r_max, ..EosParams::default() }), message);
     }
-    assert!(Smote::try_from(SmoteParams { k_neighbors: 0 }).is_err());
+    assert!(Smote::try_from(SmoteParams { k_neighbors: 0, ..SmoteParams::default() }).is_err());
     assert!(Random::try_from(RandomParams { shrinkage: Some(-0.5) }).is_err());
     assert!(Random::try_from(RandomParams { shrinkage: Some(f32::INFINITY) }).is_err());
     assert!(serde_json::from_str::<EosParams>(r#"{"k_neighbours": 3}"#).is_err());
