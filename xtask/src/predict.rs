@@ -33,9 +33,8 @@ pub fn command(options: &PredictOptions) -> Result<(), Error> {
     let host = plugins::host(&options.plugins)?;
     let stdout = Protected::new();
     let mut components = plugins::open(&resolved, &host)?;
-    if let Some(told) =
-        plugins::fall_back(&mut components, &host, &missing_to_predict(&subject, &components)?)?
-    {
+    let missing = missing_to_predict(&subject, &components)?;
+    if let Some(told) = plugins::fall_back(&mut components, &host, &missing)? {
         tracing::warn!("{told}");
     }
     let probabilities = predict(&checkpoint, &components, &subject, &images).map_err(located)?;
