@@ -5,7 +5,7 @@
 //! in `f64` from the first column to the last. A blocked `f32` product in vector registers only says which pairs need
 //! no comparing.
 //!
-//! For millions of rows there is [`Index::Approximate`], a graph that is walked along, which tells its recall.
+//! For so many rows that this takes too long there is [`Index::Approximate`], a graph that is walked along, which tells its recall.
 //!
 //! This crate knows nothing of classes.
 

@@ -41,7 +41,7 @@ pub enum Index {
     /// Every row is compared, and none is missed.
     #[default]
     Exact,
-    /// A graph leads to most of them, which is for millions of rows: its cost grows little faster than they do.
+    /// A graph leads to most of them, for so many rows that comparing all takes too long.
     Approximate,
 }
 

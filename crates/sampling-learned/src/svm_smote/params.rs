@@ -19,7 +19,7 @@ pub struct SvmSmoteParams {
     /// The most samples of two classes that a machine is trained on, from 4 to 20000; its memory is 8 bytes times the
     /// square of that.
     pub svm_rows: usize,
-    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    /// Whether neighbours are searched exactly, or approximately among very many rows.
     pub neighbors: Index,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct AdasynParams {
     /// K, the neighbours that are counted, and those within the class that a row steps towards: at least 1.
     pub n_neighbors: usize,
-    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    /// Whether neighbours are searched exactly, or approximately among very many rows.
     pub neighbors: Index,
 }
 

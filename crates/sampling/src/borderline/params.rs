@@ -12,7 +12,7 @@ pub struct BorderlineParams {
     pub m_neighbors: usize,
     /// Whether rows step towards neighbours of the class alone, or of all classes.
     pub kind: BorderlineKind,
-    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    /// Whether neighbours are searched exactly, or approximately among very many rows.
     pub neighbors: Index,
 }
 

@@ -14,7 +14,7 @@ pub struct EosParams {
     pub enemy_weights: EnemyWeights,
     /// Whether to choose partners as the authors' published code does.
     pub compat: bool,
-    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    /// Whether neighbours are searched exactly, or approximately among very many rows.
     pub neighbors: Index,
 }
 

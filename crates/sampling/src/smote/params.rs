@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct SmoteParams {
     /// K, the neighbours in the class among which a partner is drawn: at least 1.
     pub k_neighbors: usize,
-    /// Whether neighbours are searched exactly, or approximately in millions of rows.
+    /// Whether neighbours are searched exactly, or approximately among very many rows.
     pub neighbors: Index,
 }
 
