@@ -221,7 +221,7 @@ pub struct AugmentOptions {
 /// About plugins.
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
-    /// List the plugins in the search path; no library is opened for it.
+    /// List the plugins in the search path, and the devices of backends; no library is opened in this process for it.
     List(PluginOptions),
     /// Trust a library that was not built with this program, by the SHA-256 of its bytes: its code may then run with
     /// your rights.

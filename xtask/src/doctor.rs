@@ -4,7 +4,7 @@ use std::{path::Path, thread};
 
 use expanse_config::data_sets;
 use expanse_data::DataSet;
-use expanse_host::Kind;
+use expanse_host::{Host, Kind};
 
 use crate::{
     cli::{DEFAULT_EXPERIMENT, PluginOptions, Source},
@@ -59,7 +59,20 @@ pub fn command(options: &PluginOptions) -> Result<(), Error> {
             ),
         }
     }
+    devices(&host);
     Ok(())
+}
+
+/// Which backends have a device here.
+fn devices(host: &Host) {
+    for found in host.list().into_iter().filter(|found| found.kind == Kind::Backend) {
+        // What has no manifest has been told of.
+        let plugins = host.manifest(&found).map(|manifest| manifest.plugins).unwrap_or_default();
+        for plugin in plugins {
+            let device = host.device(&found, &plugin.name);
+            told(device.is_ok(), &format!("device of {}", plugin.name), &plugins::device(device));
+        }
+    }
 }
 
 fn told(good: bool, what: &str, text: &str) {

@@ -8,7 +8,7 @@ use std::{
 
 use expanse_config::{Isolation, Resolved, Stage};
 use expanse_domain::sha256;
-use expanse_host::{Host, HostError, Identified, Kind, Sampler, Sidecar, Trust, TrustList, Worker};
+use expanse_host::{Device, Host, HostError, Identified, Kind, Sampler, Sidecar, Trust, TrustList, Worker};
 use expanse_pipeline::{Components, Identity};
 use serde_json::{Map, Value};
 
@@ -185,7 +185,7 @@ fn component<T>(
 }
 
 /// An error of a plugin with the place in the configuration that it is about.
-fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
+pub fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
     match error {
         HostError::Option { option, message, allowed, .. } if !option.is_empty() => {
             resolved.option_error(kind.name(), &option, &message, &allowed).into()
@@ -199,6 +199,11 @@ fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
     }
 }
 
+/// A device by its name, or why there is none.
+pub fn device(asked: Result<Device, HostError>) -> String {
+    asked.map_or_else(|error| format!("none; {error}"), |device| device.name)
+}
+
 /// `plugin list`.
 pub fn list(options: &PluginOptions) -> Result<(), Error> {
     let host = host(options)?;
@@ -208,7 +213,11 @@ pub fn list(options: &PluginOptions) -> Result<(), Error> {
             Ok(manifest) => {
                 for plugin in manifest.plugins {
                     let (kind, name, version) = (found.kind, plugin.name, &manifest.version);
-                    println!("{kind:<10}{name:<18}{version:<10}{}", plugin.summary);
+                    let device = match kind {
+                        Kind::Backend => format!("; device: {}", device(host.device(&found, &name))),
+                        _ => String::new(),
+                    };
+                    println!("{kind:<10}{name:<18}{version:<10}{}{device}", plugin.summary);
                 }
             }
             Err(error) => eprintln!("warning: {error}"),

@@ -1,7 +1,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use expanse_config::{Experiment, Resolved};
-use expanse_host::{Host, cancel, cancelled, set_stall_limit, set_threads};
+use expanse_host::{Host, Kind, cancel, cancelled, set_stall_limit, set_threads};
 use expanse_pipeline::{
     Components, Outcome, Prepared, Provenance, RunFolder, missing_operations, prepare, save,
 };
@@ -80,6 +80,8 @@ pub struct Loaded {
 /// Opens the plugins and loads the data.
 pub fn load(resolved: &Resolved, host: &Host) -> Result<Loaded, Error> {
     let mut components = plugins::open(resolved, host)?;
+    // A machine without the device is told first, with the place where the backend is named.
+    components.backend.device().map_err(|error| plugins::located(resolved, Kind::Backend, error))?;
     let data = prepare(&resolved.experiment, &workspace::root())?;
     let missing = missing_operations(&data, &components)?;
     if let Some(told) = plugins::fall_back(&mut components, host, &missing)? {

@@ -2,7 +2,7 @@
 
 use expanse_abi::{BackendBox, ErrorCode, PluginError, SessionBox, abi_stable::std_types::RSlice};
 use expanse_domain::Seed;
-use expanse_host::{Backend, Session, TensorKind};
+use expanse_host::{Backend, Device, Session, TensorKind};
 use expanse_program::{NamedTensor, Optimizer, Program};
 use serde_json::json;
 
@@ -39,12 +39,18 @@ pub(crate) fn device(subject: &Subject<'_>) -> Verdict {
 /// The backend with a device, and the model of the references, if it can run them.
 pub(crate) fn ready(subject: &Subject<'_>) -> Result<(Box<dyn Backend>, Model), Reason> {
     let backend = subject.backend()?;
-    if let Err(error) = backend.device() {
-        not_applicable!("there is no device: {error}");
-    }
+    present(&*backend)?;
     let model = Model::of_references(subject.references, SEED)?;
     supported(&*backend, &model)?;
     Ok((backend, model))
+}
+
+/// The check does not apply where the machine has no device for a backend, whose absence has a check of its own.
+pub(crate) fn present(backend: &dyn Backend) -> Result<Device, Reason> {
+    match backend.device() {
+        Ok(device) => Ok(device),
+        Err(error) => not_applicable!("there is no device: {error}"),
+    }
 }
 
 /// The check does not apply where a backend lacks operations of a model, and says so.
@@ -61,9 +67,7 @@ pub(crate) fn supported(backend: &dyn Backend, model: &Model) -> Verdict {
 /// What it lacks is named beforehand and at load, and nothing is named that it has.
 pub(crate) fn operations_lacking(subject: &Subject<'_>) -> Verdict {
     let backend = subject.backend()?;
-    if let Err(error) = backend.device() {
-        not_applicable!("there is no device: {error}");
-    }
+    present(&*backend)?;
     let uncommon = Program::from_bytes(UNCOMMON).map_err(|error| Reason::Failed(error.to_string()))?;
     let missing = backend.missing_operations(&uncommon)?;
     let mut session = backend.open_session(OPTIMIZER)?;

@@ -43,7 +43,7 @@ impl Subject<'_> {
                 Ok(bytes)
             }
             Instance::Backend(backend) => {
-                let mut bytes = backend.device()?.name.into_bytes();
+                let mut bytes = backend::present(&**backend)?.name.into_bytes();
                 if let Ok(model) = Model::of_references(self.references, SEED) {
                     backend::supported(&**backend, &model)?;
                     let mut session = model.session(&**backend)?;

@@ -4,7 +4,7 @@ mod base;
 mod dropout;
 mod numeric;
 
-use burn_backend::Backend;
+use burn_backend::{Backend, DType, get_device_settings};
 use burn_ir::{
     ActivationOperationIr as Activation, BoolOperationIr as Bool, FloatOperationIr as Float,
     IntOperationIr as Int, ModuleOperationIr as Module, OperationIr, TensorIr,
@@ -73,7 +73,8 @@ macro_rules! binary {
 /// A tensor out of nothing.
 macro_rules! create {
     ($c:ident, $out:expr, $to:ident, $f:expr) => {{
-        let (out, shape, dtype, device) = (slot(&$out), $out.shape.clone(), $out.dtype, $c.device.clone());
+        let (out, shape, device) = (slot(&$out), $out.shape.clone(), $c.device.clone());
+        let dtype = kept_as::<B>($out.dtype, &$c.device);
         let f = $f;
         Some(Box::new(move |frame: &mut Frame<B>| {
             frame.set(out, Value::$to(f(shape.clone(), &device, dtype)));
@@ -160,7 +161,7 @@ impl<B: Backend> Compiler<B> {
                 unary!(self, d.input, d.out, bool => Float, move |x| B::bool_into_float(x, dtype.into()))
             }
             Bool::IntoInt(d) => {
-                let dtype = d.out.dtype;
+                let dtype = kept_as::<B>(d.out.dtype, &self.device);
                 unary!(self, d.input, d.out, bool => Int, move |x| B::bool_into_int(x, dtype.into()))
             }
             Bool::Not(d) => unary!(self, d.input, d.out, bool => Bool, B::bool_not),
@@ -255,6 +256,17 @@ impl<B: Backend> Compiler<B> {
             }
             _ => None,
         }
+    }
+}
+
+/// The type in which a device keeps what was recorded as `dtype`. Not every GPU has integers of 64 bits, or truth values
+/// of one byte: there they are those that the device takes for itself.
+pub(crate) fn kept_as<B: Backend>(dtype: DType, device: &B::Device) -> DType {
+    match dtype {
+        _ if B::supports_dtype(device, dtype) => dtype,
+        DType::Bool(_) => get_device_settings::<B>(device).bool_dtype.into(),
+        DType::I64 => get_device_settings::<B>(device).int_dtype.into(),
+        other => other,
     }
 }
 

@@ -14,7 +14,7 @@ use expanse_program::{
 use crate::{
     EngineError,
     check::{check_import, check_parameters, find_input, find_loss, find_output},
-    compile::{Instruction, compile},
+    compile::{Instruction, compile, kept_as},
     frame::{BatchStatistics, Frame, Operand, Value},
     link::{Linked, link},
     optimizer::{self, Moments},
@@ -179,7 +179,8 @@ impl<B: Backend> Session<B> {
         }
         self.update_statistics(program, statistics);
         self.losses.push(loss);
-        Ok(())
+        // The device works while the next batch is prepared; nothing waits for it here.
+        B::flush(&self.device).map_err(|error| EngineError::Device(error.to_string()))
     }
 
     /// The losses of all steps since the last call, in order.
@@ -303,14 +304,10 @@ impl<B: Backend> Session<B> {
             set(parameter.tensor as usize, Value::Float(value));
         }
         for (constant, bytes) in &linked.constants {
-            let dtype = match constant.dtype {
-                DType::F32 => BurnDType::F32,
-                DType::I64 => BurnDType::I64,
-            };
-            let data = BurnData::from_bytes_vec(bytes.clone(), constant.shape.clone(), dtype);
+            let data = |dtype| BurnData::from_bytes_vec(bytes.clone(), constant.shape.clone(), dtype);
             let value = match constant.dtype {
-                DType::F32 => Value::Float(B::float_from_data(data, &self.device)),
-                DType::I64 => Value::Int(B::int_from_data(data, &self.device)),
+                DType::F32 => Value::Float(B::float_from_data(data(BurnDType::F32), &self.device)),
+                DType::I64 => self.upload_int(data(BurnDType::I64)),
             };
             set(constant.tensor as usize, value);
         }
@@ -322,10 +319,13 @@ impl<B: Backend> Session<B> {
             TensorData::F32(values) => {
                 Value::Float(B::float_from_data(BurnData::new(values.to_vec(), shape.to_vec()), &self.device))
             }
-            TensorData::I64(values) => {
-                Value::Int(B::int_from_data(BurnData::new(values.to_vec(), shape.to_vec()), &self.device))
-            }
+            TensorData::I64(values) => self.upload_int(BurnData::new(values.to_vec(), shape.to_vec())),
         }
+    }
+
+    fn upload_int(&self, data: BurnData) -> Value<B> {
+        let dtype = kept_as::<B>(data.dtype(), &self.device);
+        Value::Int(B::int_from_data(data.convert_dtype(dtype), &self.device))
     }
 }
 

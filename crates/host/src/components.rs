@@ -2,7 +2,7 @@
 
 use expanse_domain::{Matrix, MatrixView, Provenance, Seed};
 use expanse_program::{BackboneRequest, HeadRequest, LossRequest, Optimizer, Program, TensorView};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::HostError;
 
@@ -73,7 +73,7 @@ pub trait Backend: Send + Sync {
 }
 
 /// What a device is.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// What users know it as.
     pub name: String,

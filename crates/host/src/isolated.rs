@@ -19,7 +19,7 @@ use expanse_domain::{MatrixView, Seed};
 use serde_json::{Map, Value};
 
 use crate::{
-    HostError, Kind, Sampler, Synthetic,
+    Device, HostError, Kind, Sampler, Synthetic,
     calls::{self, GRACE},
     messages::{Answer, Library, Request, Shape},
     objects::Named,
@@ -48,6 +48,21 @@ pub(crate) fn describe(
     let library = Library { kind, path: path.into(), sha256: sha256.into() };
     match process.ask(&Request::Describe(library))? {
         Answer::Described { manifest } => Ok(manifest),
+        other => Err(process.confused(&other)),
+    }
+}
+
+/// What the device of a backend is, asked in a process of its own: what a driver does there ends nothing here.
+pub(crate) fn device(worker: &Worker, name: &str, path: &Path, sha256: &str) -> Result<Device, HostError> {
+    let kind = Kind::Backend;
+    let mut process = Process::start(worker, Named { kind, name: name.into() })?;
+    let answer = process.ask(&Request::Device {
+        library: Library { kind, path: path.into(), sha256: sha256.into() },
+        name: name.into(),
+        threads: services::thread_budget(),
+    })?;
+    match answer {
+        Answer::Device { device } => Ok(device),
         other => Err(process.confused(&other)),
     }
 }

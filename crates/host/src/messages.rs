@@ -6,7 +6,7 @@ use expanse_abi::Manifest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{HostError, Kind};
+use crate::{Device, HostError, Kind};
 
 /// To the plugin's process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -14,6 +14,14 @@ use crate::{HostError, Kind};
 pub(crate) enum Request {
     /// What a library says of itself.
     Describe(Library),
+    /// What the device of a backend is.
+    Device {
+        library: Library,
+        /// The backend's name.
+        name: String,
+        /// Threads that it may use.
+        threads: usize,
+    },
     /// Opens a sampler.
     Open {
         library: Library,
@@ -53,6 +61,7 @@ pub(crate) enum Answer {
     Log { level: u8, library: String, target: String, message: String },
     Progress { library: String, done: u64, total: u64 },
     Described { manifest: Manifest },
+    Device { device: Device },
     Opened { name: String, version: String },
     Resampled { report: Value, peak_memory: Option<u64> },
     Failed { failure: Failure },

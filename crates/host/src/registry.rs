@@ -10,7 +10,7 @@ use expanse_abi::{Manifest, PluginEntry};
 use serde_json::{Map, Value};
 
 use crate::{
-    Backbone, Backend, Bare, Head, HostError, Kind, Loss, Sampler, Sidecar, Trust,
+    Backbone, Backend, Bare, Device, Head, HostError, Kind, Loss, Sampler, Sidecar, Trust,
     admission::admit,
     calls::{Frequency, watched},
     descriptions::Descriptions,
@@ -176,9 +176,20 @@ impl Host {
 
     /// Opens a backend.
     pub fn backend(&self, name: &str, options: &Map<String, Value>) -> Result<Box<dyn Backend>, HostError> {
-        let plugin = self.find(Kind::Backend, name, options)?;
-        let object = plugin.open(Library::open_backend)?;
-        Ok(Box::new(objects::Backend { plugin: plugin.named(), object }))
+        self.backend_at(&self.locate(Kind::Backend, name)?, name, options)
+    }
+
+    /// The device that a backend of a library has without any options, or why it has none: asked in a process of its
+    /// own if there is a worker.
+    pub fn device(&self, found: &Found, name: &str) -> Result<Device, HostError> {
+        let path = canonical(&found.path)?;
+        match &self.worker {
+            Some(worker) => {
+                let sha256 = admit(&path, found.kind, &self.trust)?.sha256;
+                isolated::device(worker, name, &path, &sha256)
+            }
+            None => self.backend_at(&path, name, &Map::new())?.device(),
+        }
     }
 
     /// A library file without the checks of this crate, for those that test plugins.
@@ -191,6 +202,18 @@ impl Host {
         let path = self.locate(kind, name)?;
         let library = self.library(kind, &path)?;
         Ok((path, library.manifest.version.clone(), library.sha256.clone()))
+    }
+
+    /// Opens a backend of a library.
+    pub(crate) fn backend_at(
+        &self,
+        path: &Path,
+        name: &str,
+        options: &Map<String, Value>,
+    ) -> Result<Box<dyn Backend>, HostError> {
+        let plugin = self.member(Kind::Backend, path, name, options)?;
+        let object = plugin.open(Library::open_backend)?;
+        Ok(Box::new(objects::Backend { plugin: plugin.named(), object }))
     }
 
     /// Opens a sampler of a library; answers also the sampler's name and the library's version.

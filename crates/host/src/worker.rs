@@ -65,6 +65,11 @@ fn handle(request: Request, sampler: &mut Option<Box<dyn Sampler>>) -> Result<An
             let manifest = only(sha256).manifest(&Found { kind, name: String::new(), path })?;
             Ok(Answer::Described { manifest })
         }
+        Request::Device { library: Library { path, sha256, .. }, name, threads } => {
+            services::set_threads(threads);
+            let device = only(sha256).backend_at(&path, &name, &Map::new())?.device()?;
+            Ok(Answer::Device { device })
+        }
         Request::Open { library, name, options, threads, memory } => {
             services::set_threads(threads);
             limit(memory).map_err(|error| HostError::Refused(format!("the memory limit: {error}")))?;

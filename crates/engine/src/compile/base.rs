@@ -3,7 +3,7 @@
 use burn_backend::{Backend, DType};
 use burn_ir::BaseOperationIr as Base;
 
-use super::{Compiler, Instruction, binary, create, slot, unary};
+use super::{Compiler, Instruction, binary, create, kept_as, slot, unary};
 use crate::frame::{Frame, Operand, Value};
 
 /// What floats, integers and truth values have in common; the functions are those of the backend.
@@ -87,12 +87,12 @@ macro_rules! selections {
                 }) as Instruction<B>)
             }
             Base::Equal(d) => {
-                let dtype = d.out.dtype;
+                let dtype = kept_as::<B>(d.out.dtype, &$self.device);
                 let equal = move |x, y| B::$equal(x, y, dtype.into());
                 binary!($self, d.lhs, d.rhs, d.out, ($from, $from) => Bool, equal)
             }
             Base::EqualElem(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
+                let (value, dtype) = (d.rhs, kept_as::<B>(d.out.dtype, &$self.device));
                 let equal = move |x| B::$equal_elem(x, value.into(), dtype.into());
                 unary!($self, d.lhs, d.out, $from => Bool, equal)
             }

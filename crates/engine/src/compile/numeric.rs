@@ -3,7 +3,7 @@
 use burn_backend::{Backend, DType};
 use burn_ir::NumericOperationIr as Numeric;
 
-use super::{Compiler, Instruction, binary, create, slot, unary};
+use super::{Compiler, Instruction, binary, create, kept_as, slot, unary};
 use crate::frame::{Frame, Value};
 
 /// What floats and integers have in common: for each shape of operation, the operations with the functions of the
@@ -27,7 +27,7 @@ macro_rules! arithmetic {
                 unary!($self, d.lhs, d.out, $from => $to, move |x| B::$scalar_fn(x, value.into()))
             })*
             $(Numeric::$compare(d) => {
-                let (value, dtype) = (d.rhs, d.out.dtype);
+                let (value, dtype) = (d.rhs, kept_as::<B>(d.out.dtype, &$self.device));
                 let compare = move |x| B::$compare_fn(x, value.into(), dtype.into());
                 unary!($self, d.lhs, d.out, $from => Bool, compare)
             })*
