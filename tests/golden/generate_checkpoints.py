@@ -18,6 +18,8 @@ HERE = pathlib.Path(__file__).parent
 FOLDER = HERE / "checkpoints"
 DATA = HERE.parents[1] / "data" / "fashion-mnist-lt"
 CLASSES = 10
+# Test images that are written as pictures.
+PICTURES = [0, 250, 990]
 
 
 def idx(name):
@@ -125,9 +127,12 @@ def main():
     torch.manual_seed(3)
     torch.set_num_threads(1)
     train, test = idx("train-images-idx3-ubyte.gz"), idx("t10k-images-idx3-ubyte.gz")
+    FOLDER.mkdir(exist_ok=True)
+    for number in PICTURES:
+        pixels = (test[number, 0] * 255).round().to(torch.uint8).numpy().tobytes()
+        (FOLDER / f"image-{number}.pgm").write_bytes(b"P5 28 28 255\n" + pixels)
     mean, std = train.double().mean().float(), train.double().std(correction=0).float()
     train, test = (train - mean) / std, (test - mean) / std
-    FOLDER.mkdir(exist_ok=True)
     expected = {}
 
     def predict(name, model):

@@ -79,6 +79,43 @@ fn models_of_pytorch_predict_here_what_they_predict_there() {
     }
 }
 
+/// What `predict` says of some pictures.
+fn predict(model: &Path, pictures: &[&Path], more: &[&str]) -> Vec<Value> {
+    let file = format!("--checkpoint={}", model.display());
+    let output = run(&["predict", "--no-build", "--format=json", &file], pictures, more);
+    serde_json::from_str(&succeeded(&output)).expect("stdout is one JSON document")
+}
+
+#[test]
+fn pictures_get_the_classes_that_pytorch_gives_them() {
+    let told: Value = serde_json::from_slice(&fs::read(golden("logits.json")).unwrap()).unwrap();
+    let numbers = [0, 250, 990];
+    let pictures = numbers.map(|number| golden(&format!("image-{number}.pgm")));
+    let pictures: Vec<&Path> = pictures.iter().map(PathBuf::as_path).collect();
+    let said = predict(&golden("resnet8.pth"), &pictures, &RESNET);
+    for ((said, picture), number) in said.iter().zip(&pictures).zip(numbers) {
+        assert_eq!(said["picture"].as_str(), picture.to_str());
+        let logits: Vec<f64> =
+            serde_json::from_value(told["logits"]["resnet8"][number / 10].clone()).unwrap();
+        let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+        let found: Vec<f64> =
+            said["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).collect();
+        for (found, logit) in found.iter().zip(&logits) {
+            assert!((found - logit.exp() / sum).abs() < 1e-4, "{picture:?}: {found}");
+        }
+        let largest = found.iter().copied().fold(0.0, f64::max);
+        assert_eq!(said["confidence"].as_f64(), Some(largest));
+        assert_eq!(said["probabilities"][said["class"].as_str().unwrap()].as_f64(), Some(largest));
+    }
+    assert_eq!(said.len(), 3);
+    let file = format!("--checkpoint={}", golden("resnet8.pth").display());
+    let missing = golden("image-1.pgm");
+    let output = run(&["predict", "--no-build", &file], &[pictures[0], &missing], &RESNET);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{stderr}");
+    assert!(stderr.contains("image-1.pgm cannot be read: "), "{stderr}");
+}
+
 #[test]
 fn a_model_goes_through_both_formats_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@ use std::{error::Error as _, path::PathBuf, process::ExitCode};
 
 use expanse_checkpoint::{ReadError, RenameError, WriteError};
 use expanse_config::{ConfigError, Mark};
-use expanse_data::{DataError, EmbeddingsError};
+use expanse_data::{DataError, EmbeddingsError, PictureError};
 use expanse_host::{HostError, TrustError};
 use expanse_pipeline::PipelineError;
 
@@ -52,6 +52,15 @@ pub enum Error {
         path: PathBuf,
         /// What does not fit.
         source: Box<PipelineError>,
+    },
+    /// A picture cannot be read.
+    #[error(transparent)]
+    Picture(Box<PictureError>),
+    /// A model takes images that no picture is.
+    #[error("the model takes images of {channels} channels; pictures have 1 or 3: use `evaluate`")]
+    Channels {
+        /// Channels of its images.
+        channels: usize,
     },
     /// The tensors of a model cannot be renamed as asked.
     #[error("checkpoint {}: {source}", path.display())]
@@ -161,6 +170,12 @@ impl From<ReadError> for Error {
 impl From<WriteError> for Error {
     fn from(error: WriteError) -> Self {
         Self::Written(Box::new(error))
+    }
+}
+
+impl From<PictureError> for Error {
+    fn from(error: PictureError) -> Self {
+        Self::Picture(Box::new(error))
     }
 }
 

@@ -23,6 +23,7 @@ mod machine;
 mod new_data;
 mod pack;
 mod plugins;
+mod predict;
 mod progress;
 mod run;
 mod runs;
@@ -72,6 +73,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Study(options) => study::command(options, cli.quiet),
         Command::Augment(options) => augment::command(options, cli.quiet),
         Command::Evaluate(options) => evaluate::command(options, cli.quiet),
+        Command::Predict(options) => predict::command(options),
         Command::Checkpoint(command) => checkpoint::command(command, cli.quiet),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),

@@ -16,6 +16,9 @@ use crate::{
     phases::check_cancelled,
 };
 
+/// The most values of an image that a file may tell of: 1182 × 1182 in colours.
+const MOST_VALUES: usize = 1 << 22;
+
 /// What the file of a model tells of it, besides its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct About {
@@ -96,12 +99,21 @@ impl About {
     /// What the model was made for.
     pub fn subject(&self) -> Result<Subject, PipelineError> {
         let [channels, height, width] = self.image;
+        let shape = ImageShape { channels, height, width };
+        let values = self.image.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+        let told = |message| Err(PipelineError::Told { message });
+        if !values.is_some_and(|values| (1..=MOST_VALUES).contains(&values)) {
+            return told(format!(
+                "its images are {shape}, which is nothing or more than {MOST_VALUES} values"
+            ));
+        }
         let normalization = Normalization::new(self.mean.clone(), self.std.clone())?;
         if normalization.mean().len() != channels {
-            let message = format!("an image has {channels} channels and {} means", self.mean.len());
-            return Err(PipelineError::Told { message });
+            return told(format!("an image has {channels} channels and {} means", self.mean.len()));
         }
-        let shape = ImageShape { channels, height, width };
+        if self.classes.len() < 2 {
+            return told(format!("it has {} classes, and two are needed", self.classes.len()));
+        }
         Ok(Subject { shape, classes: self.classes.clone(), normalization })
     }
 }
@@ -196,4 +208,34 @@ pub(crate) fn kept(
     let tensors = tensors_from_bytes(parameters)?.into_iter().map(tensor).collect();
     let about = serde_json::to_value(about)?.as_object().cloned();
     Ok(Checkpoint { tensors, about })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_tells_is_used_only_if_it_can_be() {
+        let good = About {
+            classes: vec!["cat".into(), "ship".into()],
+            image: [1, 4, 4],
+            mean: vec![0.5],
+            std: vec![0.25],
+            backbone: None,
+            head: None,
+        };
+        assert_eq!(good.subject().unwrap().shape.values(), 16);
+        let check = |about: About, message: &str| {
+            let error = about.subject().unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        };
+        check(About { image: [1, 0, 4], ..good.clone() }, "its images are 1×0×4");
+        check(
+            About { image: [1, 1 << 40, 1 << 40], ..good.clone() },
+            "which is nothing or more than 4194304",
+        );
+        check(About { image: [3, 4, 4], ..good.clone() }, "an image has 3 channels and 1 means");
+        check(About { std: vec![0.0], ..good.clone() }, "standard deviation 0");
+        check(About { classes: vec!["cat".into()], ..good }, "it has 1 classes");
+    }
 }

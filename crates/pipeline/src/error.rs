@@ -156,6 +156,19 @@ pub enum PipelineError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Two parameters would have one name in the file of the model.
+    #[error(
+        "parameters `{first}` and `{second}` would both be called `{usual}` in the model's file; the backbone's usual \
+         names must be told apart, tell its author"
+    )]
+    UsualNames {
+        /// A parameter.
+        first: String,
+        /// Another one.
+        second: String,
+        /// The name of both.
+        usual: String,
+    },
     /// A checkpoint is not one of the model.
     #[error(transparent)]
     Misfit(#[from] Misfit),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use expanse_checkpoint::usual_name;
 use expanse_data::{ImageSet, ImageShape, Normalization, write_batch};
 use expanse_domain::{ClassCounts, Matrix, MatrixView, Seed};
 use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
@@ -118,7 +119,16 @@ impl<'a> Parts<'a> {
         let programs = self.programs(Role::Predict, 1)?;
         let headers = || programs.iter().map(|program| &program.header);
         let usual_names = headers().flat_map(|header| header.usual_names.clone()).collect();
-        Ok((headers().flat_map(|header| header.parameters.clone()).collect(), usual_names))
+        let parameters: Vec<_> = headers().flat_map(|header| header.parameters.clone()).collect();
+        let mut seen = BTreeMap::new();
+        for Parameter { name, .. } in &parameters {
+            let usual = usual_name(name, &usual_names);
+            if let Some(first) = seen.insert(usual.clone(), name) {
+                let (first, second) = (first.clone(), name.clone());
+                return Err(PipelineError::UsualNames { first, second, usual });
+            }
+        }
+        Ok((parameters, usual_names))
     }
 
     /// The whole model's programs for a small batch, to look at before anything runs.

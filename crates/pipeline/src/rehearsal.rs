@@ -30,6 +30,8 @@ pub(crate) fn rehearse<'a>(
     let parts = Parts::of(data, components)?;
     let (backend, name) = (&*components.backend, &experiment.backend.plugin);
     let trainable_values = model(&parts.sample_programs()?, backend, name)?;
+    // What is trained can be kept.
+    parts.parameters()?;
     if experiment.train.mixup > 0.0 {
         model(&parts.mixed_sample_programs()?, backend, name)?;
     }

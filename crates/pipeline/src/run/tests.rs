@@ -41,7 +41,7 @@ impl Part {
             inputs: inputs.iter().map(|(name, shape, dtype)| port(name, shape, *dtype)).collect(),
             outputs: vec![port(output.0, &output.1, DType::F32)],
             parameters: self.parameter(),
-            usual_names: BTreeMap::new(),
+            usual_names: self.usual_names(),
             constants: vec![],
             multiply_adds: 0,
         };
@@ -52,6 +52,12 @@ impl Part {
         let parameter =
             Parameter { name: self.0.into(), shape: vec![1], kind: ParameterKind::Trainable, tensor: 0 };
         if self.0.is_empty() { vec![] } else { vec![parameter] }
+    }
+
+    /// A `twin` would be called as the head's parameter in a file.
+    fn usual_names(&self) -> BTreeMap<String, String> {
+        let twin = (self.0 == "twin").then(|| ("twin".to_owned(), "head".to_owned()));
+        twin.into_iter().collect()
     }
 
     fn values(&self) -> Vec<u8> {
@@ -284,6 +290,9 @@ fn parts_that_do_not_fit_are_refused_before_the_first_step() {
     components.head = Box::new(Part("backbone"));
     let error = run(&experiment(), &data(), &components, None, &Silent).unwrap_err().to_string();
     assert!(error.contains("both hold a parameter named `backbone`"), "{error}");
+    (components.backbone, components.head) = (Box::new(Part("twin")), Box::new(Part("head")));
+    let error = run(&experiment(), &data(), &components, None, &Silent).unwrap_err().to_string();
+    assert!(error.contains("parameters `twin` and `head` would both be called `head`"), "{error}");
     assert_eq!(backend.steps.load(Ordering::Relaxed), 0);
 }
 
