@@ -23,11 +23,11 @@ pub fn command(options: &PredictOptions) -> Result<(), Error> {
     let resolved = show::resolved(&source, &told)?;
     run::begin(&resolved);
     let located = |error| checkpoint::located(file, error);
-    let subject = about.map(|about| about.subject()).transpose().map_err(located)?;
-    // A foreign file tells nothing of classes and images: they are those of the experiment.
-    let known =
-        subject.map_or_else(|| Ok(Subject::of(&prepare(&resolved.experiment, &workspace::root())?)), Ok);
-    let subject = known.map_err(located)?;
+    let subject = match about {
+        Some(about) => about.subject().map_err(located)?,
+        // A foreign file tells nothing of classes and images: they are those of the experiment.
+        None => Subject::of(&prepare(&resolved.experiment, &workspace::root())?),
+    };
     let images = pictures(&options.pictures, &subject)?;
 
     let host = plugins::host(&options.plugins)?;

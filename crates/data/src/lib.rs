@@ -29,7 +29,7 @@ pub use error::DataError;
 pub use images::{DataSet, ImageSet, ImageSetError, ImageShape};
 pub use load::{Format, PictureOptions, UnknownFormat, load};
 pub use normalization::{Normalization, NormalizationError};
-pub use pictures::{PictureError, PictureFolder, Pictured, look, read_picture};
+pub use pictures::{PICTURE_EXTENSIONS, PictureError, PictureFolder, Pictured, look, read_picture};
 pub use prefetch::{Batch, Prefetch};
 pub use search::{search, standard_bases};
 pub use write::write_idx;

@@ -7,19 +7,19 @@ use image::{
     metadata::Orientation,
 };
 
-use crate::{ImageShape, pictures::EXTENSIONS};
+use crate::{ImageShape, pictures::PICTURE_EXTENSIONS};
 
 /// A file cannot be read as a picture.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "picture {path} cannot be read: {source}; remove it, or save it again as one of {}",
-    EXTENSIONS.join(", ")
+    PICTURE_EXTENSIONS.join(", ")
 )]
 pub struct PictureError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
-    pub source: ImageError,
+    pub source: Box<ImageError>,
 }
 
 /// What the first bytes of a picture say of it.
@@ -33,7 +33,7 @@ pub struct Pictured {
 
 /// Looks at a picture without decoding it.
 pub fn look(path: &Path) -> Result<Pictured, PictureError> {
-    let (decoder, orientation) = open(path).map_err(|source| PictureError { path: path.into(), source })?;
+    let (decoder, orientation) = open(path).map_err(failed(path))?;
     let (width, height) = decoder.dimensions();
     let turned = matches!(
         orientation,
@@ -63,7 +63,7 @@ pub fn read_picture(path: &Path, shape: ImageShape) -> Result<Vec<u8>, PictureEr
         picture.apply_orientation(orientation);
         Ok(picture)
     });
-    let picture = decoded.map_err(|source| PictureError { path: path.into(), source })?;
+    let picture = decoded.map_err(failed(path))?;
     let (width, height) = (shape.width as u32, shape.height as u32);
     let fits = (picture.width(), picture.height()) == (width, height);
     let fitted = if fits { picture } else { picture.resize_to_fill(width, height, FilterType::Triangle) };
@@ -76,6 +76,10 @@ pub fn read_picture(path: &Path, shape: ImageShape) -> Result<Vec<u8>, PictureEr
         }
         channels => panic!("images have 1 or 3 channels, not {channels}"),
     }
+}
+
+fn failed(path: &Path) -> impl FnOnce(ImageError) -> PictureError {
+    move |source| PictureError { path: path.into(), source: Box::new(source) }
 }
 
 fn open(path: &Path) -> ImageResult<(impl ImageDecoder, Orientation)> {

@@ -16,7 +16,8 @@ use crate::{DataError, ImageSet, ImageShape};
 pub use decode::{PictureError, Pictured, look, read_picture};
 
 /// The extensions of files that are read as pictures, in lower case.
-pub const EXTENSIONS: [&str; 10] = ["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "pgm", "ppm"];
+pub const PICTURE_EXTENSIONS: [&str; 10] =
+    ["png", "jpg", "jpeg", "bmp", "gif", "webp", "tif", "tiff", "pgm", "ppm"];
 
 /// The folder of the training pictures, where they are apart from those of the test.
 const TRAIN: &str = "train";
@@ -32,7 +33,7 @@ pub struct PictureFolder {
     pub train: Vec<Vec<PathBuf>>,
     /// The same of the test; none if it is to be taken from `train`.
     pub test: Option<Vec<Vec<PathBuf>>>,
-    /// Files that are passed over, as their extension is not one of [`EXTENSIONS`].
+    /// Files that are passed over, as their extension is not one of [`PICTURE_EXTENSIONS`].
     pub passed_over: usize,
 }
 
@@ -152,5 +153,5 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 
 fn is_picture(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
+    extension.is_some_and(|extension| PICTURE_EXTENSIONS.contains(&extension.to_ascii_lowercase().as_str()))
 }
