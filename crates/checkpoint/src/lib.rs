@@ -1,6 +1,6 @@
 //! Checkpoints that travel: the files in which PyTorch and others keep the tensors of a model.
 //!
-//! [`read`] takes `.pth` files of `torch.save` and safetensors, [`write`] writes both, and [`fit`] gives a model's
+//! [`read`] takes `.pth` files of `torch.save` and safetensors, [`write()`] writes both, and [`fit`] gives a model's
 //! parameters their values or says in one line why it cannot.
 //!
 //! A `.pth` file is a program for Python's unpickler, which may call whatever it names. Nothing is ever called here: the
