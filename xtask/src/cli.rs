@@ -371,9 +371,8 @@ pub struct NewDataOptions {
     pub name: String,
     /// The folder: FOLDER/CLASS/…, or FOLDER/train/CLASS/… and FOLDER/test/CLASS/….
     pub folder: PathBuf,
-    /// Side of the square image that each picture becomes, in pixels; from 32 to 64 if it is not given, as the pictures
-    /// are.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(8..))]
+    /// Side of the square image that each picture becomes, in pixels; up to 64 if it is not given, as the pictures are.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(i64::from(crate::new_data::SMALLEST_IMAGE)..))]
     pub size: Option<u32>,
 }
 

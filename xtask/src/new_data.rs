@@ -53,8 +53,10 @@ struct Found {
 
 /// The largest image that is suggested: a side of twice as many pixels takes four times as long to train on.
 const LARGEST_SUGGESTED: u32 = 64;
-/// The smallest one.
+/// The smallest one, where pictures differ in size.
 const SMALLEST_SUGGESTED: u32 = 32;
+/// What `data.image_size` is at least.
+pub const SMALLEST_IMAGE: u32 = 8;
 
 impl Found {
     fn look(folder: &Path) -> Result<Self, Error> {
@@ -76,8 +78,13 @@ impl Found {
         Ok(Self { classes, sides, color, passed_over })
     }
 
-    /// The power of two next below the median of the shorter sides, within what trains in bearable time.
+    /// The side of all pictures where that is one; else the power of two next below the median of the shorter sides, within
+    /// what trains in bearable time.
     fn suggested_size(&self) -> u32 {
+        let (shortest, longest) = (self.sides[0], self.sides[self.sides.len() - 1]);
+        if shortest == longest && (SMALLEST_IMAGE..=LARGEST_SUGGESTED).contains(&shortest) {
+            return shortest;
+        }
         let median = self.sides[self.sides.len() / 2];
         (1 << median.max(1).ilog2()).clamp(SMALLEST_SUGGESTED, LARGEST_SUGGESTED)
     }
@@ -213,7 +220,8 @@ mod tests {
             assert_eq!(found.suggested_size(), expected, "{sides:?}");
         };
         check(&[1], 32);
-        check(&[28, 28, 28], 32);
+        check(&[28, 28, 28], 28);
+        check(&[28, 28, 29], 32);
         check(&[10, 63, 4000], 32);
         check(&[64], 64);
         check(&[200, 480, 1080], 64);
