@@ -21,7 +21,14 @@ pub struct Cli {
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// What to log to stderr: a level, or a filter such as `plugin=debug`.
-    #[arg(long, global = true, env = "EXPANSE_LOG", default_value = "warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "EXPANSE_LOG",
+        hide_env_values = true,
+        default_value = "warn",
+        value_name = "FILTER"
+    )]
     pub log: String,
     /// Where a plugin was built against another boundary, show the difference of the layouts.
     #[arg(long, global = true)]
@@ -438,8 +445,40 @@ pub struct PassOn {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
+    use clap::{Command, CommandFactory};
+
+    use super::Cli;
+
     #[test]
     fn the_command_line_is_consistent() {
-        <super::Cli as clap::CommandFactory>::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    /// The help of a command and of those below it.
+    fn help(command: &mut Command, to: &mut String) {
+        if command.is_hide_set() || command.get_name() == "help" {
+            return;
+        }
+        let text = command.render_long_help();
+        *to += &format!("===== {}\n{text}\n", command.get_bin_name().unwrap_or("?"));
+        command.get_subcommands_mut().for_each(|command| help(command, to));
+    }
+
+    #[test]
+    fn the_help_is_what_was_agreed_on() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots/help.txt");
+        let (mut now, mut command) = (String::new(), Cli::command().disable_help_subcommand(true));
+        command.build();
+        help(&mut command, &mut now);
+        let now: String = now.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
+        if std::env::var_os("EXPANSE_WRITE").is_some() {
+            fs::write(&file, &now).unwrap();
+        }
+        let agreed = fs::read_to_string(&file).unwrap();
+        let differs = agreed.lines().zip(now.lines()).find(|(agreed, now)| agreed != now);
+        assert_eq!(differs, None, "if that is meant, write it with EXPANSE_WRITE=1 cargo test --bin xtask");
+        assert_eq!(agreed.lines().count(), now.lines().count());
     }
 }

@@ -73,6 +73,14 @@ fn shown(plan: &Plan, Loaded { data, components }: &Loaded) -> String {
             format!("{} synthetic embeddings: {}", plan.synthetic.iter().sum::<u64>(), synthetic.join(", ")),
         ),
         ("finetune", training(&plan.finetune)),
+        ("memory", plan.peak_memory.map_or_else(|| "the system does not tell".into(), memory)),
     ];
     lines.iter().map(|(what, told)| format!("{what:<10}{told}\n")).collect()
+}
+
+fn memory(bytes: u64) -> String {
+    format!(
+        "{:.0} MiB, as measured with the data and a step of each phase",
+        bytes as f64 / f64::from(1 << 20)
+    )
 }

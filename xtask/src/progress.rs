@@ -103,9 +103,22 @@ impl Observer for Progress {
                 self.line(&format!("{phase}: goes on in epoch {epoch}, where an earlier run was stopped"));
             }
             Event::Step => self.bar.borrow().inc(1),
-            Event::Epoch { phase, epoch, epochs, loss, samples_per_second, validation_bac, .. } => {
+            Event::Epoch {
+                phase,
+                epoch,
+                epochs,
+                loss,
+                learning_rate,
+                samples_per_second,
+                validation_bac,
+            } => {
                 let bac = validation_bac.map(|bac| format!(", validation BAC {bac:.4}")).unwrap_or_default();
-                let text = format!("loss {loss:.4}, {samples_per_second:.0} samples/s{bac}");
+                let rate = match *learning_rate >= 1e-3 {
+                    true => format!("{learning_rate:.4}"),
+                    false => format!("{learning_rate:.2e}"),
+                };
+                let text =
+                    format!("loss {loss:.4}, learning rate {rate}, {samples_per_second:.0} samples/s{bac}");
                 self.bar.borrow().set_message(text.clone());
                 // Lines for people who read a log: not more often than they can follow, but always the last.
                 let last = *self.last_line.borrow();

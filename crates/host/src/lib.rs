@@ -26,7 +26,7 @@ mod trust;
 mod worker;
 
 pub use bare::{Bare, BareObject, backend_of, recorder_of, sampler_of};
-pub use calls::{Calls, set_stall_limit, take_calls};
+pub use calls::{Calls, peak_memory, set_stall_limit, take_calls};
 pub use components::{
     Backbone, Backend, Device, Head, Loss, Recorder, Sampler, Session, Synthetic, TensorKind,
 };

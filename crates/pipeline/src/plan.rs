@@ -38,6 +38,9 @@ pub struct Plan {
     pub synthetic: Vec<u64>,
     /// Phase 3.
     pub finetune: TrainingPlan,
+    /// The most bytes that the process has had with the data and a step of each training phase, and so about what a run
+    /// takes; none where the system does not tell.
+    pub peak_memory: Option<u64>,
 }
 
 /// What a phase that trains would do.
@@ -118,6 +121,7 @@ pub fn plan(
             },
             ..training(&experiment.finetune.schedule, rows, step)
         },
+        peak_memory: expanse_host::peak_memory(),
     })
 }
 
