@@ -57,7 +57,7 @@ where
     for argument in sources.set {
         layers.push(Settings::flag(argument)?);
     }
-    let below: Vec<_> = [PROTOCOL, DATA_SET]
+    let below: Vec<_> = CHOICES
         .iter()
         .filter_map(|choice| chosen(choice, sources.config_folder, &layers).transpose())
         .collect::<Result<_, _>>()?;
@@ -147,25 +147,13 @@ struct Choice {
     key: &'static str,
     /// The folder below that of the configuration.
     folder: &'static str,
-    /// Keys that make no sense in it: who chooses it has read them already.
-    foreign: &'static [&'static str],
 }
 
-const PROTOCOL: Choice = Choice {
-    what: "protocol",
-    layer: Layer::Protocol,
-    key: "protocol",
-    folder: "protocols",
-    foreign: &["protocol", "data.set"],
-};
-
-const DATA_SET: Choice = Choice {
-    what: "data set",
-    layer: Layer::DataSet,
-    key: "data.set",
-    folder: "data",
-    foreign: &["protocol", "data.set"],
-};
+/// All of them, the weakest first. None is chosen in the file of another: who chooses has read the key already.
+const CHOICES: [Choice; 2] = [
+    Choice { what: "protocol", layer: Layer::Protocol, key: "protocol", folder: "protocols" },
+    Choice { what: "data set", layer: Layer::DataSet, key: "data.set", folder: "data" },
+];
 
 /// The file that the strongest layer names; none if that is the empty name.
 fn chosen(
@@ -173,7 +161,7 @@ fn chosen(
     config_folder: &Path,
     layers: &[Settings],
 ) -> Result<Option<Settings>, ConfigError> {
-    let Choice { what, layer, key, folder, foreign } = *choice;
+    let Choice { what, layer, key, folder } = *choice;
     let named_in = layers.iter().rev().find_map(|settings| Some((settings, settings.find(key)?)));
     let Some((settings, value)) = named_in else { return Ok(None) };
     let origin = || Box::new(settings.origin(key));
@@ -188,7 +176,7 @@ fn chosen(
         ConfigError::NoChoice { origin: origin(), what, key, name, folder, names }
     };
     let settings = Settings::file(layer, named(config_folder.join(folder), name, absent)?)?;
-    for &foreign in foreign {
+    for foreign in CHOICES.map(|choice| choice.key) {
         if let Some(other) = settings.find(foreign)
             && (foreign != key || other.as_str() != Some(name))
         {
