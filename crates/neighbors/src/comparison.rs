@@ -173,12 +173,11 @@ impl<'a> Comparison<'a> {
             return;
         }
         let Block { rows, packed, best, limits, .. } = block;
-        let (panels, columns) = (self.panels_of(&places), self.search.columns.len());
-        let (first, width) = (panels.start * panel_width(), panel_width());
+        let (first, panels, floors) = self.panels_of(&places);
         Sweep {
-            columns,
-            panels: &self.panels.values[panels.start * columns * width..panels.end * columns * width],
-            floors: &self.panels.floors[panels.start * width..panels.end * width],
+            columns: self.search.columns.len(),
+            panels,
+            floors,
             queries: &packed.values,
             limits,
             found: |query, place, score| {
@@ -191,14 +190,13 @@ impl<'a> Comparison<'a> {
     /// Offers the queries of two blocks to each other.
     fn sweep_mutually(&self, block: &mut Block, other: &mut Block) {
         let places = (block.asked.clone(), other.asked.clone());
-        let Block { rows, packed, floors, best, limits, .. } = block;
+        let Block { rows, packed, floors: own_floors, best, limits, .. } = block;
         let Block { rows: other_rows, best: other_best, limits: other_limits, .. } = other;
-        let (panels, columns) = (self.panels_of(&places.1), self.search.columns.len());
-        let width = panel_width();
+        let (_, panels, floors) = self.panels_of(&places.1);
         let sweep = Sweep {
-            columns,
-            panels: &self.panels.values[panels.start * columns * width..panels.end * columns * width],
-            floors: &self.panels.floors[panels.start * width..panels.end * width],
+            columns: self.search.columns.len(),
+            panels,
+            floors,
             queries: &packed.values,
             limits,
             found: |query, place, score| {
@@ -206,7 +204,7 @@ impl<'a> Comparison<'a> {
             },
         };
         sweep.run_mirrored(Mirror {
-            floors,
+            floors: own_floors,
             limits: other_limits,
             found: |candidate, query, score| {
                 let own = (&mut other_best[candidate], other_rows[candidate]);
@@ -234,9 +232,11 @@ impl<'a> Comparison<'a> {
         Candidates { frame: &self.frame, floors: &self.panels.floors, rows: &self.order }
     }
 
-    /// The panels that hold some places.
-    fn panels_of(&self, places: &Range<usize>) -> Range<usize> {
-        places.start / panel_width()..places.end.div_ceil(panel_width())
+    /// The panels that hold some places: their first place, their values and their floors.
+    fn panels_of(&self, places: &Range<usize>) -> (usize, &[f32], &[f32]) {
+        let (width, columns) = (panel_width(), self.search.columns.len());
+        let (first, end) = (places.start / width * width, places.end.next_multiple_of(width));
+        (first, &self.panels.values[first * columns..end * columns], &self.panels.floors[first..end])
     }
 }
 
