@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use expanse_checkpoint::{Checkpoint, Rename, WriteError, read, rename, write};
+use expanse_config::Resolved;
 use expanse_pipeline::{About, Made, PipelineError};
 use serde_json::{Value, json};
 
 use crate::{
     cli::{CheckpointCommand, DEFAULT_EXPERIMENT, Format, ModelOptions, Source},
     error::Error,
+    run, show,
 };
 
 /// The configuration that lies beside the models of a run.
@@ -38,13 +40,18 @@ pub fn command(command: &CheckpointCommand, quiet: bool) -> Result<(), Error> {
 pub struct Opened {
     pub checkpoint: Checkpoint,
     pub about: Option<About>,
+    /// The configuration of the experiment that it belongs to.
+    pub resolved: Resolved,
 }
 
-/// Opens the file of a model.
-pub fn open(options: &ModelOptions) -> Result<Opened, Error> {
+/// Opens the file of a model and begins to work on the experiment that is named, or that it belongs to.
+pub fn open(options: &ModelOptions, experiment: Option<&str>) -> Result<Opened, Error> {
     let checkpoint = opened(&options.checkpoint, &options.rename)?;
     let about = About::of(&checkpoint).map_err(|error| located(&options.checkpoint, error))?;
-    Ok(Opened { checkpoint, about })
+    let (source, told) = source(options, experiment, about.as_ref());
+    let resolved = show::resolved(&source, &told)?;
+    run::begin(&resolved);
+    Ok(Opened { checkpoint, about, resolved })
 }
 
 /// An error if the name of a file tells none of the formats: before there is anything to write.
@@ -63,7 +70,7 @@ pub fn located(path: &Path, error: PipelineError) -> Error {
 
 /// The experiment that is named, or the one that the file of a run belongs to; and besides, weaker than flags, the
 /// backbone and head that the file tells of.
-pub fn source(options: &ModelOptions, named: Option<&str>, about: Option<&About>) -> (Source, Vec<String>) {
+fn source(options: &ModelOptions, named: Option<&str>, about: Option<&About>) -> (Source, Vec<String>) {
     let beside = options.checkpoint.with_file_name(CONFIG);
     let beside = beside.to_str().filter(|_| about.is_some() && beside.is_file());
     let experiment = named.or(beside).unwrap_or(DEFAULT_EXPERIMENT).to_owned();

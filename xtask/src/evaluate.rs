@@ -10,7 +10,6 @@ use crate::{
     error::Error,
     plugins,
     run::{self, Loaded},
-    show,
     single::write_rows,
     stdout::Protected,
 };
@@ -18,10 +17,8 @@ use crate::{
 /// `evaluate`.
 pub fn command(options: &EvaluateOptions, quiet: bool) -> Result<(), Error> {
     let file = &options.model.checkpoint;
-    let Opened { checkpoint, about } = checkpoint::open(&options.model)?;
-    let (source, told) = checkpoint::source(&options.model, options.experiment.as_deref(), about.as_ref());
-    let resolved = show::resolved(&source, &told)?;
-    run::begin(&resolved);
+    let Opened { checkpoint, resolved, .. } =
+        checkpoint::open(&options.model, options.experiment.as_deref())?;
     let host = plugins::host(&options.plugins)?;
     let stdout = Protected::new();
     let Loaded { data, components } = run::load(&resolved, &host)?;

@@ -10,7 +10,7 @@ use crate::{
     checkpoint::{self, Opened},
     cli::{Format, PredictOptions},
     error::Error,
-    plugins, run, show,
+    plugins,
     stdout::Protected,
     workspace,
 };
@@ -18,10 +18,8 @@ use crate::{
 /// `predict`.
 pub fn command(options: &PredictOptions) -> Result<(), Error> {
     let file = &options.model.checkpoint;
-    let Opened { checkpoint, about } = checkpoint::open(&options.model)?;
-    let (source, told) = checkpoint::source(&options.model, options.experiment.as_deref(), about.as_ref());
-    let resolved = show::resolved(&source, &told)?;
-    run::begin(&resolved);
+    let Opened { checkpoint, about, resolved } =
+        checkpoint::open(&options.model, options.experiment.as_deref())?;
     let located = |error| checkpoint::located(file, error);
     let subject = match about {
         Some(about) => about.subject().map_err(located)?,

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use expanse_checkpoint::{Checkpoint, Element, Tensor, Values, read, write};
-use expanse_config::Resolved;
 use expanse_domain::{Matrix, Provenance};
 use expanse_pipeline::{PipelineError, Rows, embed, finetune_head, reassembled, train_model};
 
@@ -39,7 +38,8 @@ pub fn train(options: &TrainOptions, quiet: bool) -> Result<(), Error> {
 /// `embed`: the first half of phase 2.
 pub fn embed_images(options: &EmbedOptions, quiet: bool) -> Result<(), Error> {
     checkpoint::check_extension(&options.out)?;
-    let (resolved, Opened { checkpoint, .. }) = opened(&options.model, options.experiment.as_deref())?;
+    let Opened { checkpoint, resolved, .. } =
+        checkpoint::open(&options.model, options.experiment.as_deref())?;
     let host = plugins::host(&options.plugins)?;
     let _stdout = Protected::new();
     let Loaded { data, components } = run::load(&resolved, &host)?;
@@ -59,7 +59,8 @@ pub fn embed_images(options: &EmbedOptions, quiet: bool) -> Result<(), Error> {
 /// `finetune`: phase 3.
 pub fn finetune(options: &FinetuneOptions, quiet: bool) -> Result<(), Error> {
     checkpoint::check_extension(&options.out)?;
-    let (resolved, Opened { checkpoint, .. }) = opened(&options.model, options.experiment.as_deref())?;
+    let Opened { checkpoint, resolved, .. } =
+        checkpoint::open(&options.model, options.experiment.as_deref())?;
     let rows = rows(&options.embeddings, &read(&options.embeddings)?)?;
     let host = plugins::host(&options.plugins)?;
     let _stdout = Protected::new();
@@ -88,15 +89,6 @@ pub fn reassemble(options: &ReassembleOptions, quiet: bool) -> Result<(), Error>
         eprintln!("the model is in {}", options.out.display());
     }
     Ok(())
-}
-
-/// The configuration of the experiment that a model belongs to, and the model.
-fn opened(model: &crate::cli::ModelOptions, experiment: Option<&str>) -> Result<(Resolved, Opened), Error> {
-    let opened = checkpoint::open(model)?;
-    let (source, told) = checkpoint::source(model, experiment, opened.about.as_ref());
-    let resolved = show::resolved(&source, &told)?;
-    run::begin(&resolved);
-    Ok((resolved, opened))
 }
 
 /// Writes embeddings, logits and labels, one row an image.
