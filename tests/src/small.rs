@@ -76,6 +76,7 @@ pub fn refused(output: &Output, runs: &Path, parts: &[&str]) {
     let stderr = stderr(output);
     assert!(!output.status.success(), "the run succeeded: {parts:?}");
     assert_eq!(stderr.matches("error: ").count(), 1, "{stderr}");
+    assert!(!stderr.contains('\u{1b}'), "colours, and this is no terminal: {stderr:?}");
     for part in parts {
         assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
     }

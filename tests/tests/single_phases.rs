@@ -39,6 +39,19 @@ fn a_chain_of_single_phases_comes_to_the_bytes_of_a_run() {
     do_phase(&["train", "--out", "model.safetensors"]);
     assert!(made("model.safetensors") == kept("baseline.safetensors"), "phase 1 differs");
     do_phase(&["embed", "--checkpoint", "model.safetensors", "--out", "train.safetensors"]);
+    do_phase(&["embed", "--checkpoint", "model.safetensors", "--split", "test", "--out", "test.safetensors"]);
+    let run_rows = read(&run.join("embeddings.safetensors")).unwrap();
+    let values = |file: &Checkpoint, name: &str| {
+        let tensor = file.tensors.iter().find(|tensor| tensor.name == name);
+        tensor.unwrap_or_else(|| panic!("there is no `{name}`")).values.clone()
+    };
+    for split in ["train", "test"] {
+        let rows = read(&folder.path().join(format!("{split}.safetensors"))).unwrap();
+        for name in ["embeddings", "labels"] {
+            let same = values(&rows, name) == values(&run_rows, &format!("{split}.{name}"));
+            assert!(same, "the {name} of {split} differ");
+        }
+    }
     do_phase(&["augment", "train.safetensors", "--out", "balanced.safetensors"]);
     do_phase(&[
         "finetune",
