@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageReader, ImageResult, imageops::FilterType,
+    DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageReader, ImageResult, Pixel,
+    imageops::{self, FilterType},
     metadata::Orientation,
 };
 
@@ -34,21 +35,12 @@ pub struct Pictured {
 /// Looks at a picture without decoding it.
 pub fn look(path: &Path) -> Result<Pictured, PictureError> {
     let (decoder, orientation) = open(path).map_err(failed(path))?;
-    let (width, height) = decoder.dimensions();
-    let turned = matches!(
-        orientation,
-        Orientation::Rotate90
-            | Orientation::Rotate270
-            | Orientation::Rotate90FlipH
-            | Orientation::Rotate270FlipH
-    );
-    let size = if turned { (height, width) } else { (width, height) };
-    Ok(Pictured { size, color: decoder.color_type().has_color() })
+    Ok(Pictured { size: upright(decoder.dimensions(), orientation), color: decoder.color_type().has_color() })
 }
 
-/// A picture as an image of `shape`: turned upright as its EXIF data says, scaled (bilinear, averaging where it
-/// shrinks) until it covers the shape, and cut in the middle. Opacity is dropped; one channel is luminance after
-/// Rec. 709, three are red, green and blue. The values lie channel after channel, row after row.
+/// A picture as an image of `shape`: the largest part of that form is cut out of its middle, scaled (bilinear,
+/// averaging where it shrinks) and turned upright as its EXIF data says. Opacity is dropped; one channel is luminance
+/// after Rec. 709, three are red, green and blue. The values lie channel after channel, row after row.
 ///
 /// # Errors
 ///
@@ -58,15 +50,17 @@ pub fn look(path: &Path) -> Result<Pictured, PictureError> {
 ///
 /// If `shape` has another number of channels than 1 or 3.
 pub fn read_picture(path: &Path, shape: ImageShape) -> Result<Vec<u8>, PictureError> {
-    let decoded = open(path).and_then(|(decoder, orientation)| {
-        let mut picture = DynamicImage::from_decoder(decoder)?;
-        picture.apply_orientation(orientation);
-        Ok(picture)
-    });
-    let picture = decoded.map_err(failed(path))?;
-    let (width, height) = (shape.width as u32, shape.height as u32);
-    let fits = (picture.width(), picture.height()) == (width, height);
-    let fitted = if fits { picture } else { picture.resize_to_fill(width, height, FilterType::Triangle) };
+    let decoded =
+        open(path).and_then(|(decoder, orientation)| Ok((DynamicImage::from_decoder(decoder)?, orientation)));
+    let (picture, orientation) = decoded.map_err(failed(path))?;
+    let size = upright((shape.width as u32, shape.height as u32), orientation);
+    let mut fitted = match picture {
+        DynamicImage::ImageLuma8(gray) => fit(gray, size).into(),
+        DynamicImage::ImageRgb8(colored) => fit(colored, size).into(),
+        other if other.color().has_color() => fit(other.into_rgb8(), size).into(),
+        other => DynamicImage::from(fit(other.into_luma8(), size)),
+    };
+    fitted.apply_orientation(orientation);
     match shape.channels {
         1 => Ok(fitted.into_luma8().into_raw()),
         3 => {
@@ -75,6 +69,36 @@ pub fn read_picture(path: &Path, shape: ImageShape) -> Result<Vec<u8>, PictureEr
             Ok((0..3).flat_map(|channel| pixels.iter().map(move |pixel| pixel[channel])).collect())
         }
         channels => panic!("images have 1 or 3 channels, not {channels}"),
+    }
+}
+
+/// Cuts and scales a picture to columns and rows.
+fn fit<P: Pixel<Subpixel = u8> + 'static>(
+    picture: ImageBuffer<P, Vec<u8>>,
+    (width, height): (u32, u32),
+) -> ImageBuffer<P, Vec<u8>> {
+    let (columns, rows) = picture.dimensions();
+    if (columns, rows) == (width, height) {
+        return picture;
+    }
+    let share = |of: u32, over: u32, under: u32| {
+        let nearest = (2 * u64::from(of) * u64::from(over) + u64::from(under)) / (2 * u64::from(under));
+        nearest.max(1) as u32
+    };
+    let wide = columns.min(share(rows, width, height));
+    let high = rows.min(share(columns, height, width));
+    let middle = imageops::crop_imm(&picture, (columns - wide) / 2, (rows - high) / 2, wide, high);
+    imageops::resize(&*middle, width, height, FilterType::Triangle)
+}
+
+/// Columns and rows, or the other way round where an upright picture has them so.
+fn upright((columns, rows): (u32, u32), orientation: Orientation) -> (u32, u32) {
+    match orientation {
+        Orientation::Rotate90
+        | Orientation::Rotate270
+        | Orientation::Rotate90FlipH
+        | Orientation::Rotate270FlipH => (rows, columns),
+        _ => (columns, rows),
     }
 }
 
