@@ -30,6 +30,10 @@ const UNSAFE_HOMES: [&str; 19] = [
     "xtask/src/ending.rs",
 ];
 
+/// Files that may ask what time it is: the record of a run, and whether a library is the one described before. Nothing
+/// else depends on the clock of the day, so it may jump while a run goes on or waits.
+const CLOCK_HOMES: [&str; 2] = ["crates/host/src/descriptions.rs", "xtask/src/machine.rs"];
+
 /// The longest a source file may be; beyond that it is several things.
 const LONGEST: usize = 500;
 
@@ -60,9 +64,8 @@ pub(super) fn check(sources: &[Source]) -> Vec<String> {
     let mut problems: Vec<String> =
         UNSAFE_HOMES.iter().filter_map(|home| home_in_use(home, sources)).collect();
     for source in sources.iter().filter(rust) {
-        problems.extend(
-            [name(source), length(source), opening(source), unsafe_outside(source)].into_iter().flatten(),
-        );
+        let found = [name(source), length(source), opening(source), unsafe_outside(source), clock(source)];
+        problems.extend(found.into_iter().flatten());
     }
     for source in sources {
         problems.extend([lints(source), private_path(source)].into_iter().flatten());
@@ -92,6 +95,20 @@ fn unsafe_outside(source: &Source) -> Option<String> {
     let line = unsafe_line(&source.text).filter(|_| !home)?;
     let path = &source.path;
     Some(format!("{path}:{line}: unsafe code; write it safely, or list the file in UNSAFE_HOMES in {HERE}"))
+}
+
+fn clock(Source { path, text }: &Source) -> Option<String> {
+    if CLOCK_HOMES.contains(&path.as_str()) {
+        return None;
+    }
+    let asks = |line: &str| {
+        [concat!("System", "Time"), concat!("UNIX_", "EPOCH")].iter().any(|it| line.contains(it))
+    };
+    let line = text.lines().position(asks)? + 1;
+    Some(format!(
+        "{path}:{line}: asks for the time of the day, which may jump; measure with `Instant`, or list the file in \
+         CLOCK_HOMES in {HERE}"
+    ))
 }
 
 /// A home that needs to be one no more.
@@ -185,6 +202,15 @@ mod tests {
         let problems = super::check(&[]);
         assert!(problems.iter().all(|problem| problem.contains("is in UNSAFE_HOMES")), "{problems:?}");
         assert_eq!(problems.len(), UNSAFE_HOMES.len());
+    }
+
+    #[test]
+    fn the_clock_of_the_day_is_read_at_home() {
+        let asks = concat!("let now = System", "Time::now();\n");
+        for (path, found) in [("crates/a/src/b.rs", true), ("xtask/src/machine.rs", false)] {
+            let source = Source { path: path.into(), text: asks.into() };
+            assert_eq!(clock(&source).is_some(), found, "{path}");
+        }
     }
 
     #[test]
