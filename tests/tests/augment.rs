@@ -57,7 +57,9 @@ fn what_cannot_be_done_is_one_error_and_leaves_no_file() {
     let labels = ["--labels", "class"];
     let with = |more: &[&'static str]| [&["x.csv"][..], &labels, more].concat();
     refused(&with(&["--out", "y.npz"]), &["these are words"]);
-    refused(&with(&["--out", "y.parquet"]), &["y.parquet", ".safetensors, .npy, .npz, .csv"]);
+    refused(&with(&["--out", "y.mat"]), &["y.mat", ".safetensors, .npy, .npz, .csv"]);
+    refused(&with(&["--out", "y.parquet"]), &["y.parquet", "`cargo xtask-parquet`"]);
+    refused(&["z.parquet", "--out", "y.csv"], &["z.parquet", "`cargo xtask-parquet`"]);
     refused(&with(&["--out", "y.csv", "--set", "sampler.plugin=smot"]), &["did you mean `smote`?"]);
     refused(
         &with(&["--out", "y.csv", "--set", "augment.sampling_strategy=[12,3]"]),

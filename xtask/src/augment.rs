@@ -15,6 +15,7 @@ use crate::{
 
 /// `augment`.
 pub fn command(options: &AugmentOptions, quiet: bool) -> Result<(), Error> {
+    check_extension(&options.file)?;
     check_extension(&options.out)?;
     let source = Source { experiment: options.experiment.clone(), set: options.set.clone() };
     let resolved = show::resolved(&source, &[])?;

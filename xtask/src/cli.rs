@@ -195,15 +195,15 @@ pub struct StudyOptions {
 /// Options of `augment`.
 #[derive(Debug, Args)]
 pub struct AugmentOptions {
-    /// The file to read: .safetensors, .npy, .npz or .csv.
+    /// The file to read: .safetensors, .npy, .npz, .csv, or .parquet with `cargo xtask-parquet`.
     pub file: PathBuf,
     /// The file to write; its extension tells its format, too.
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
-    /// Name of the array of features in .safetensors and .npz.
+    /// Name of the array of features in .safetensors and .npz, or of the column of .parquet that holds lists of them.
     #[arg(long, value_name = "NAME", default_value = "embeddings")]
     pub features: String,
-    /// Name of the array of labels in .safetensors and .npz, or of their column in .csv.
+    /// Name of the array of labels in .safetensors and .npz, or of their column in .csv and .parquet.
     #[arg(long, value_name = "NAME", default_value = "labels")]
     pub labels: String,
     /// A file of its own that the labels are read from, for .npy.

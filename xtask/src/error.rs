@@ -243,6 +243,9 @@ impl Error {
                 _ => None,
             },
             Error::Plugin { .. } => Some("`cargo xtask plugin list` tells what there is".into()),
+            Error::Embeddings(error) if matches!(**error, EmbeddingsError::NoParquet { .. }) => Some(
+                "`cargo xtask-parquet` does what `cargo xtask` does, and is built with that feature".into(),
+            ),
             _ => None,
         }
     }

@@ -19,6 +19,8 @@ const PATH_VARIABLE: &str = "EXPANSE_PLUGIN_PATH";
 
 /// Builds the workspace's plugins if that is wanted, and gives a host that finds them.
 pub fn host(options: &PluginOptions) -> Result<Host, Error> {
+    // Asked before anything is built: that may put another file in the place of this program, which is then nowhere.
+    let worker = worker()?;
     if !options.no_build {
         build()?;
     }
@@ -30,7 +32,7 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
         Some(folder) => host.with_cache(&folder),
         None => host,
     };
-    Ok(host.with_worker(worker()?))
+    Ok(host.with_worker(worker))
 }
 
 /// This program, as the process of a plugin.

@@ -103,10 +103,56 @@ pub enum EmbeddingsError {
         /// The value.
         value: String,
     },
-    /// Labels that are words fit in CSV alone.
-    #[error("{}: such a file holds labels that are whole numbers, and these are words; write .csv", path.display())]
+    /// Labels that are words fit in CSV and Parquet alone.
+    #[error("{}: such a file holds labels that are whole numbers, and these are words; write .csv or .parquet", path.display())]
     Words {
         /// The file.
         path: PathBuf,
+    },
+    /// What reads and writes Parquet was not compiled.
+    #[error("{}: this build can use no Parquet; build it with the feature `parquet`, or use .csv", path.display())]
+    NoParquet {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row of a table lacks a value, or has one that cannot be used.
+    #[error("{}: row {row} (the first is 0), column `{column}`: {problem}", path.display())]
+    Cell {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 0.
+        row: usize,
+        /// The column's name.
+        column: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Two columns have one name.
+    #[error("{}: two of its columns are called `{name}`; give one of them another name", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A column holds lists of numbers and is not the one named as the features.
+    #[error("{}: `{name}` holds lists; if they are the features, name it as that, and otherwise leave it out", path.display())]
+    Lists {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        name: String,
+    },
+    /// A column is compressed by a method that was not compiled.
+    #[error("{}: `{name}` is compressed with {compression}; write it with {allowed}", path.display())]
+    Compression {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        name: String,
+        /// The method.
+        compression: &'static str,
+        /// Those that can be used.
+        allowed: &'static str,
     },
 }

@@ -1,10 +1,12 @@
-//! Matrices with labels in files, as other programs write and read them: safetensors, NumPy's `.npy` and `.npz`, and
-//! CSV. The extension tells the format.
+//! Matrices with labels in files, as other programs write and read them: safetensors, NumPy's `.npy` and `.npz`, CSV,
+//! and Parquet if the feature `parquet` is on. The extension tells the format.
 
 mod csv;
 mod error;
 mod npy;
 mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod tensors;
 mod values;
 
@@ -35,16 +37,16 @@ pub struct Embeddings {
 pub enum Classes {
     /// Whole numbers.
     Numbers(Vec<i64>),
-    /// Words, which only CSV holds.
+    /// Words, which only CSV and Parquet hold.
     Words(Vec<String>),
 }
 
 /// What is to be read of a file, and by which names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names<'a> {
-    /// The array of features; not for `.npy` and CSV.
+    /// The array of features, or the column of a Parquet file that holds lists of them; not for `.npy` and CSV.
     pub features: &'a str,
-    /// The array of labels, or the column of a CSV file; not for `.npy`.
+    /// The array of labels, or their column in CSV and Parquet; not for `.npy`.
     pub labels: &'a str,
 }
 
@@ -68,14 +70,29 @@ enum Format {
     Npy,
     Npz,
     Csv,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
+/// What a file tells of the rows made: the row that each starts from, the one it goes towards, the class of that one, and
+/// how far it goes.
+const PROVENANCE: [&str; 4] = ["base", "partner", "partner_class", "r"];
+
 impl Format {
-    const NAMES: [(&'static str, Format); 4] =
-        [("safetensors", Self::Safetensors), ("npy", Self::Npy), ("npz", Self::Npz), ("csv", Self::Csv)];
+    const NAMES: &[(&'static str, Format)] = &[
+        ("safetensors", Self::Safetensors),
+        ("npy", Self::Npy),
+        ("npz", Self::Npz),
+        ("csv", Self::Csv),
+        #[cfg(feature = "parquet")]
+        ("parquet", Self::Parquet),
+    ];
 
     fn of(path: &Path) -> Result<Self, EmbeddingsError> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        if cfg!(not(feature = "parquet")) && extension.eq_ignore_ascii_case("parquet") {
+            return Err(EmbeddingsError::NoParquet { path: path.into() });
+        }
         let known = Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(extension));
         let names = || Self::NAMES.iter().map(|(name, _)| format!(".{name}")).collect();
         known
@@ -116,15 +133,16 @@ impl Classes {
 ///
 /// # Errors
 ///
-/// [`EmbeddingsError::Format`], with the extensions that name one.
+/// [`EmbeddingsError::Format`], with the extensions that name one, or [`EmbeddingsError::NoParquet`].
 pub fn check_extension(path: &Path) -> Result<(), EmbeddingsError> {
     Format::of(path).map(|_| ())
 }
 
 /// Reads samples and labels; `labels` is the file of the labels where they have one of their own, which `.npy` needs.
 ///
-/// Floating-point numbers of 16, 32 or 64 bits become `f32`; labels are whole numbers, in CSV also words. The first
-/// line of a CSV file names its columns, all of which but the label's are features.
+/// Floating-point numbers of 16, 32 or 64 bits become `f32`; labels are whole numbers, in CSV and Parquet also words. The
+/// first line of a CSV file names its columns, all of which but the label's are features. A Parquet file has such
+/// columns, whole numbers among them, or lists of features in the column of their name.
 ///
 /// # Errors
 ///
@@ -139,6 +157,12 @@ pub fn read_embeddings(
             return Err(EmbeddingsError::TwoLabels { path: path.into() });
         }
         Format::Csv => return csv::read(path, names.labels),
+        #[cfg(feature = "parquet")]
+        Format::Parquet if labels.is_some() => {
+            return Err(EmbeddingsError::TwoLabels { path: path.into() });
+        }
+        #[cfg(feature = "parquet")]
+        Format::Parquet => return parquet::read(path, names),
         Format::Npy => (npy::read(&mut open(path)?, path)?, None),
         Format::Npz => npz::read(path, names, labels.is_none())?,
         Format::Safetensors => tensors::read(path, names, labels.is_none())?,
@@ -163,7 +187,8 @@ fn read_labels(path: &Path, names: &Names<'_>) -> Result<Array, EmbeddingsError>
         Format::Npy => npy::read(&mut open(path)?, path),
         Format::Npz => npz::read_one(path, names.labels),
         Format::Safetensors => tensors::read_one(path, names.labels),
-        Format::Csv => Err(EmbeddingsError::Format {
+        // Tables hold features and labels together.
+        _ => Err(EmbeddingsError::Format {
             path: path.into(),
             known: [".npy", ".npz", ".safetensors"].map(str::to_owned).into(),
         }),
@@ -184,7 +209,8 @@ fn numbered<T: Ord + Clone>(labels: &[T]) -> (Vec<u32>, Vec<T>) {
 ///
 /// `.safetensors` and `.npz` hold `embeddings` and `labels` under the names given, and for the rows made `base`,
 /// `partner`, `partner_class` (as labels) and `r`. `.npy` holds the features, and the file `labels` the
-/// labels. CSV holds columns `x0`, `x1` and so on, and the label's.
+/// labels. CSV holds columns `x0`, `x1` and so on, and the label's; Parquet the same, and `base`, `partner`,
+/// `partner_class` and `r`, in which the samples have no value.
 ///
 /// # Errors
 ///
@@ -198,6 +224,11 @@ pub fn write_balanced(
     let format = Format::of(path)?;
     let staged = match (format, labels) {
         (Format::Csv, None) => stage(path, |out| csv::write(out, names.labels, balanced))?,
+        #[cfg(feature = "parquet")]
+        (Format::Parquet, None) => {
+            parquet::check_label(path, names.labels, balanced.cols())?;
+            stage(path, |out| parquet::write(out, names.labels, balanced))?
+        }
         (Format::Npy, Some(labels)) => {
             if Format::of(labels)? != Format::Npy {
                 return Err(EmbeddingsError::Format { path: labels.into(), known: vec![".npy".into()] });
@@ -254,13 +285,14 @@ impl<'a> Balanced<'a> {
         let (rows, made) = (self.rows(), self.synthetic.rows());
         let part = |at: usize| Values::I64(&numbers[rows + at * made..][..made]);
         let array = |name, shape: &[usize], values| Named { name, shape: shape.to_vec(), values };
+        let [base, partner, partner_class, r] = PROVENANCE;
         vec![
             array(names.features, &[rows, self.cols()], self.features()),
             array(names.labels, &[rows], Values::I64(&numbers[..rows])),
-            array("base", &[made], part(0)),
-            array("partner", &[made], part(1)),
-            array("partner_class", &[made], part(2)),
-            array("r", &[made], Values::R(self.provenance)),
+            array(base, &[made], part(0)),
+            array(partner, &[made], part(1)),
+            array(partner_class, &[made], part(2)),
+            array(r, &[made], Values::R(self.provenance)),
         ]
     }
 }

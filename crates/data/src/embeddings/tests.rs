@@ -103,6 +103,8 @@ fn what_cannot_be_used_is_told() {
     refused("a.npy", &NAMES, None, "name a file of its own");
     refused("none.npz", &NAMES, None, "cannot be read");
     refused("a.mat", &NAMES, None, "use .safetensors, .npy, .npz, .csv");
+    #[cfg(not(feature = "parquet"))]
+    refused("a.parquet", &NAMES, None, "build it with the feature `parquet`, or use .csv");
     fs::write(path("x.csv"), "a,label\n1,0\nx,1\n").unwrap();
     refused("x.csv", &Names { labels: "label", ..NAMES }, None, "line 3, column `a` is `x`");
     refused("x.csv", &NAMES, None, "it holds no `labels`; it holds a, label");
