@@ -33,6 +33,7 @@ mod tests {
     use std::fs;
 
     use expanse_config::{Sources, resolve};
+    use expanse_data::EmbeddingsError;
 
     use super::*;
 
@@ -96,6 +97,22 @@ error: x.toml:2:10: extra `=`, expected nothing
             "\
 error: --set train.epochs=0: train.epochs is 0, expected 1 or more
 help: `cargo xtask config explain train.epochs` tells its meaning and what every layer says of it",
+        );
+    }
+
+    #[test]
+    fn what_is_not_built_is_told_with_the_command_that_builds_it() {
+        let error = Error::from(EmbeddingsError::NoParquet { path: "x.parquet".into() });
+        assert_eq!(
+            rendered(&error, &Renderer::plain()),
+            "\
+error: x.parquet: this build can use no Parquet; build it with the feature `parquet`, or use .csv
+help: `cargo xtask-parquet` does what `cargo xtask` does, and is built with that feature"
+        );
+        let aliases = fs::read_to_string(crate::workspace::root().join(".cargo/config.toml")).unwrap();
+        assert!(
+            aliases.contains("\nxtask-parquet = \"run --package xtask --features parquet --\""),
+            "{aliases}"
         );
     }
 }
