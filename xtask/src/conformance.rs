@@ -14,10 +14,11 @@ use crate::{
 
 /// `plugin check`.
 pub fn check(options: &CheckOptions) -> Result<(), Error> {
+    // Asked before anything is built, as that may put another file in the place of this program.
+    let program = env::current_exe().map_err(|source| Error::File { path: "the driver".into(), source })?;
     if !options.plugins.no_build {
         plugins::build()?;
     }
-    let program = env::current_exe().map_err(|source| Error::File { path: "the driver".into(), source })?;
     let library = options.file.canonicalize();
     let mut task = Task::new(library.map_err(|source| Error::File { path: options.file.clone(), source })?);
     task.options = options.set.iter().map(|set| option(set)).collect();
