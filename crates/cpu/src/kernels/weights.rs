@@ -131,26 +131,32 @@ impl Part<'_> {
                 if row + tap_row == 0 || row + tap_row > *rows {
                     continue;
                 }
-                let mut x = x.add((row + tap_row - 1) * columns * LANES);
-                let mut dy = dy.add(row * columns * LANES);
+                let (x, dy) = (x.add((row + tap_row - 1) * columns * LANES), dy.add(row * columns * LANES));
                 // Input pixel i is part of output pixel i + 1 by the left tap, i by the middle, i − 1 by the right.
-                let (mut before, mut here) = (S::splat(0.0), S::load(dy));
-                for _ in 1..*columns {
-                    dy = dy.add(LANES);
-                    let behind = S::load(dy);
-                    for c in 0..C {
-                        let pixel = S::splat(*x.add(c));
-                        sums[0][c] = S::fma(pixel, behind, sums[0][c]);
-                        sums[1][c] = S::fma(pixel, here, sums[1][c]);
-                        sums[2][c] = S::fma(pixel, before, sums[2][c]);
+                for column in 0..*columns {
+                    let (x, dy) = (x.add(column * LANES), dy.add(column * LANES));
+                    if column == 0 || column + 1 == *columns {
+                        for c in 0..C {
+                            let pixel = S::splat(*x.add(c));
+                            if column + 1 < *columns {
+                                sums[0][c] = S::fma(pixel, S::load(dy.add(LANES)), sums[0][c]);
+                            }
+                            sums[1][c] = S::fma(pixel, S::load(dy), sums[1][c]);
+                            if column > 0 {
+                                sums[2][c] = S::fma(pixel, S::load(dy.sub(LANES)), sums[2][c]);
+                            }
+                        }
+                    } else {
+                        // Loaded for each pixel: gradients that are handed on from pixel to pixel take registers
+                        // that sums then lack, and a sum that goes through memory holds up all others.
+                        let d = [S::load(dy.add(LANES)), S::load(dy), S::load(dy.sub(LANES))];
+                        for c in 0..C {
+                            let pixel = S::splat(*x.add(c));
+                            for tap in 0..3 {
+                                sums[tap][c] = S::fma(pixel, d[tap], sums[tap][c]);
+                            }
+                        }
                     }
-                    (before, here) = (here, behind);
-                    x = x.add(LANES);
-                }
-                for c in 0..C {
-                    let pixel = S::splat(*x.add(c));
-                    sums[1][c] = S::fma(pixel, here, sums[1][c]);
-                    sums[2][c] = S::fma(pixel, before, sums[2][c]);
                 }
             }
             for (tap, sums) in sums.iter().enumerate() {
