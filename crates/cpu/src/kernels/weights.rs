@@ -63,12 +63,8 @@ unsafe fn correlate_with<S: Simd>(sizes: &Correlation, x: &[f32], dy: &[f32], gr
                     let x = x.as_ptr().add(input_block * block);
                     let dy = dy.as_ptr().add(output_block * plane);
                     let gradient = gradient.as_mut_ptr().add(at);
-                    if sizes.slides && S::WIDE {
-                        part.slide::<S>(lanes, x, dy, gradient);
-                    } else if sizes.slides {
-                        part.border::<S>(lanes, x, dy, gradient);
-                    } else {
-                        part.taps::<S>(lanes, x, dy, gradient);
+                    for outputs in (0..LANES).step_by(S::Part::WIDTH) {
+                        part.run::<S::Part>(lanes, x, dy.add(outputs), gradient.add(outputs));
                     }
                 }
             }
@@ -84,6 +80,21 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// As many output channels as a vector has; `lanes` input channels.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self, lanes: usize, x: *const f32, dy: *const f32, gradient: *mut f32) {
+        // SAFETY: as for `slide_row`.
+        unsafe {
+            if self.sizes.slides && S::SUMS >= 3 * 4 {
+                self.slide::<S>(lanes, x, dy, gradient);
+            } else if self.sizes.slides {
+                self.border::<S>(lanes, x, dy, gradient);
+            } else {
+                self.taps::<S>(lanes, x, dy, gradient);
+            }
+        }
+    }
+
     /// 3×3: the three taps of a row at once, and each gradient loaded once for them.
     #[inline(always)]
     unsafe fn slide<S: Simd>(&self, lanes: usize, x: *const f32, dy: *const f32, gradient: *mut f32) {
@@ -93,7 +104,7 @@ impl Part<'_> {
                 // SAFETY: a block has sixteen channels, so there are four or eight from every fourth.
                 unsafe {
                     let (x, gradient) = (x.add(lane), gradient.add((3 * tap_row * LANES + lane) * LANES));
-                    if lanes - lane > 4 {
+                    if S::SUMS >= 3 * 8 && lanes - lane > 4 {
                         self.slide_row::<S, 8>(tap_row, x, dy, gradient);
                         lane += 8;
                     } else {
@@ -211,12 +222,15 @@ impl Part<'_> {
         for (tap, &offset) in self.sizes.taps.iter().enumerate() {
             let mut lane = 0;
             while lane < lanes {
-                // SAFETY: a block has sixteen channels, so there are four or sixteen from every fourth or the first.
+                // SAFETY: a block has sixteen channels, of which a quarter, a half or all are taken.
                 unsafe {
                     let (x, gradient) = (x.add(offset + lane), gradient.add((tap * LANES + lane) * LANES));
-                    if S::WIDE && lanes - lane > 4 && lane == 0 {
+                    if S::SUMS >= 16 && lanes - lane > 4 && lane == 0 {
                         self.tap::<S, 16>(x, dy, gradient);
                         lane += 16;
+                    } else if S::SUMS >= 8 && lanes - lane > 4 {
+                        self.tap::<S, 8>(x, dy, gradient);
+                        lane += 8;
                     } else {
                         self.tap::<S, 4>(x, dy, gradient);
                         lane += 4;
