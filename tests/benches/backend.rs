@@ -3,9 +3,9 @@
 //! `cargo xtask bench backend --python PYTHON --threads 2 --pairs 15 --depth 32 --image 3x32x32`
 //!
 //! The sides take turns, so that whatever else the machine does falls on all, and in each turn run once before they
-//! are measured. Without `--python` only the backend is
-//! measured; `--tasks step,forward,head` tells what, `--instructions AVX2` with which instructions, and `--explain`
-//! prints its compiled plan instead, as estimated and as measured.
+//! are measured. Without `--python` only the backend is measured; `--tasks step,forward,head` tells what,
+//! `--instructions AVX2` with which instructions, and `--explain` prints its compiled plan instead, as estimated and
+//! as measured.
 
 #![allow(clippy::print_stdout, reason = "its result is what a benchmark prints")]
 
