@@ -48,7 +48,9 @@ impl Isa {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => 16,
-            _ => 4,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => 8,
+            Self::Portable => 4,
         }
     }
 
@@ -76,16 +78,20 @@ impl Isa {
     }
 }
 
-/// Sixteen floats in registers.
+/// Floats in registers: sixteen of them, or as many as a [`Part`](Self::Part) has.
 ///
 /// # Safety
 ///
-/// Every function needs a processor with the instruction set, and pointers to sixteen floats.
+/// Every function needs a processor with the instruction set, and pointers to [`WIDTH`](Self::WIDTH) floats.
 pub(crate) trait Simd: Copy {
     /// The registers.
     type V: Copy;
-    /// Whether there are registers for sixteen sums and more at a time; otherwise there are for four.
-    const WIDE: bool;
+    /// What kernels use that keep many sums: a block of channels one part after the other.
+    type Part: Simd;
+    /// The floats of a vector, which divide [`LANES`].
+    const WIDTH: usize;
+    /// The most vectors of sums that there are registers for, beside those of what is multiplied.
+    const SUMS: usize;
     /// Sixteen times the same.
     unsafe fn splat(value: f32) -> Self::V;
     /// From memory.
@@ -120,6 +126,11 @@ pub(crate) struct Avx512;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2;
 
+/// One register of AVX2: half of a block.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct HalfAvx2;
+
 /// An array that the compiler keeps in registers where it can.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
@@ -128,11 +139,13 @@ pub(crate) struct Portable;
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Avx2, Avx512, Simd};
+    use super::{Avx2, Avx512, HalfAvx2, LANES, Simd};
 
     impl Simd for Avx512 {
         type V = __m512;
-        const WIDE: bool = true;
+        type Part = Self;
+        const WIDTH: usize = LANES;
+        const SUMS: usize = 24;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> __m512 {
@@ -203,81 +216,150 @@ mod x86 {
 
     impl Simd for Avx2 {
         type V = [__m256; 2];
-        const WIDE: bool = false;
+        type Part = HalfAvx2;
+        const WIDTH: usize = LANES;
+        const SUMS: usize = 4;
 
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self::V {
             // SAFETY: the caller has AVX2 and FMA; so it is below.
-            unsafe { [_mm256_set1_ps(value); 2] }
+            unsafe { [HalfAvx2::splat(value); 2] }
         }
 
         #[inline(always)]
         unsafe fn load(from: *const f32) -> Self::V {
             // SAFETY: sixteen floats, by contract.
-            unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+            unsafe { [HalfAvx2::load(from), HalfAvx2::load(from.add(8))] }
         }
 
         #[inline(always)]
         unsafe fn store(to: *mut f32, value: Self::V) {
             // SAFETY: sixteen floats, by contract.
             unsafe {
-                _mm256_storeu_ps(to, value[0]);
-                _mm256_storeu_ps(to.add(8), value[1]);
+                HalfAvx2::store(to, value[0]);
+                HalfAvx2::store(to.add(8), value[1]);
             }
         }
 
         #[inline(always)]
         unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+            unsafe { [HalfAvx2::fma(a[0], b[0], c[0]), HalfAvx2::fma(a[1], b[1], c[1])] }
         }
 
         #[inline(always)]
         unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_add_ps(a[0], b[0]), _mm256_add_ps(a[1], b[1])] }
+            unsafe { [HalfAvx2::add(a[0], b[0]), HalfAvx2::add(a[1], b[1])] }
         }
 
         #[inline(always)]
         unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_sub_ps(a[0], b[0]), _mm256_sub_ps(a[1], b[1])] }
+            unsafe { [HalfAvx2::sub(a[0], b[0]), HalfAvx2::sub(a[1], b[1])] }
         }
 
         #[inline(always)]
         unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])] }
+            unsafe { [HalfAvx2::mul(a[0], b[0]), HalfAvx2::mul(a[1], b[1])] }
         }
 
         #[inline(always)]
         unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])] }
+            unsafe { [HalfAvx2::div(a[0], b[0]), HalfAvx2::div(a[1], b[1])] }
         }
 
         #[inline(always)]
         unsafe fn sqrt(a: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_sqrt_ps(a[0]), _mm256_sqrt_ps(a[1])] }
+            unsafe { [HalfAvx2::sqrt(a[0]), HalfAvx2::sqrt(a[1])] }
         }
 
         #[inline(always)]
         unsafe fn relu(a: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe { [_mm256_max_ps(a[0], _mm256_setzero_ps()), _mm256_max_ps(a[1], _mm256_setzero_ps())] }
+            unsafe { [HalfAvx2::relu(a[0]), HalfAvx2::relu(a[1])] }
         }
 
         #[inline(always)]
         unsafe fn where_positive(a: Self::V, b: Self::V) -> Self::V {
             // SAFETY: as above.
-            unsafe {
-                let zero = _mm256_setzero_ps();
-                [
-                    _mm256_and_ps(a[0], _mm256_cmp_ps::<_CMP_GT_OQ>(b[0], zero)),
-                    _mm256_and_ps(a[1], _mm256_cmp_ps::<_CMP_GT_OQ>(b[1], zero)),
-                ]
-            }
+            unsafe { [HalfAvx2::where_positive(a[0], b[0]), HalfAvx2::where_positive(a[1], b[1])] }
+        }
+    }
+
+    impl Simd for HalfAvx2 {
+        type V = __m256;
+        type Part = Self;
+        const WIDTH: usize = LANES / 2;
+        const SUMS: usize = 12;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> __m256 {
+            // SAFETY: the caller has AVX2 and FMA; so it is below.
+            unsafe { _mm256_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            // SAFETY: eight floats, by contract.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(to: *mut f32, value: __m256) {
+            // SAFETY: eight floats, by contract.
+            unsafe { _mm256_storeu_ps(to, value) }
+        }
+
+        #[inline(always)]
+        unsafe fn fma(a: __m256, b: __m256, c: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_sub_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_mul_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn div(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_div_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn sqrt(a: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_sqrt_ps(a) }
+        }
+
+        #[inline(always)]
+        unsafe fn relu(a: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_max_ps(a, _mm256_setzero_ps()) }
+        }
+
+        #[inline(always)]
+        unsafe fn where_positive(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_GT_OQ>(b, _mm256_setzero_ps())) }
         }
     }
 }
@@ -290,7 +372,9 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 
 impl Simd for Portable {
     type V = [f32; LANES];
-    const WIDE: bool = false;
+    type Part = Self;
+    const WIDTH: usize = LANES;
+    const SUMS: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::V {

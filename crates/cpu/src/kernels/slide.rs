@@ -45,7 +45,7 @@ unsafe fn convolve_with<S: Simd>(slide: &Slide, x: &[f32], weights: &[f32], y: &
     assert!(weights.len() >= blocks * block_weights);
     let mut block = 0;
     while block < *blocks {
-        let pair = if S::WIDE && blocks - block >= 2 && *width <= 8 { 2 } else { 1 };
+        let pair = if S::SUMS >= 16 && blocks - block >= 2 && *width <= 8 { 2 } else { 1 };
         let at_once = (RESIDENT / (pair * TAPS * LANES * LANES)).max(1);
         let mut first = 0;
         while first < input_blocks {
@@ -83,15 +83,24 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// One block of output channels, part by part.
     #[inline(always)]
     unsafe fn single<S: Simd>(&self, length: usize, x: *const f32, w: *const f32, y: *mut f32) {
+        for part in (0..LANES).step_by(S::Part::WIDTH) {
+            // SAFETY: as for `run`; weights and sums of a part of the channels lie as far behind those of the first.
+            unsafe { self.part::<S::Part>(length, x, w.add(part), y.add(part)) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn part<S: Simd>(&self, length: usize, x: *const f32, w: *const f32, y: *mut f32) {
         // SAFETY: as for `run`.
         unsafe {
             match length {
-                16 if S::WIDE => self.run::<S, 16, 1>(x, w, y),
-                14 if S::WIDE => self.run::<S, 14, 1>(x, w, y),
-                8 if S::WIDE => self.run::<S, 8, 1>(x, w, y),
-                7 if S::WIDE => self.run::<S, 7, 1>(x, w, y),
+                16 if S::SUMS >= 16 => self.run::<S, 16, 1>(x, w, y),
+                14 if S::SUMS >= 14 => self.run::<S, 14, 1>(x, w, y),
+                8 if S::SUMS >= 8 => self.run::<S, 8, 1>(x, w, y),
+                7 if S::SUMS >= 7 => self.run::<S, 7, 1>(x, w, y),
                 4 => self.run::<S, 4, 1>(x, w, y),
                 2 => self.run::<S, 2, 1>(x, w, y),
                 1 => self.run::<S, 1, 1>(x, w, y),

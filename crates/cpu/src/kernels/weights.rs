@@ -63,12 +63,8 @@ unsafe fn correlate_with<S: Simd>(sizes: &Correlation, x: &[f32], dy: &[f32], gr
                     let x = x.as_ptr().add(input_block * block);
                     let dy = dy.as_ptr().add(output_block * plane);
                     let gradient = gradient.as_mut_ptr().add(at);
-                    if sizes.slides && S::WIDE {
-                        part.slide::<S>(lanes, x, dy, gradient);
-                    } else if sizes.slides {
-                        part.border::<S>(lanes, x, dy, gradient);
-                    } else {
-                        part.taps::<S>(lanes, x, dy, gradient);
+                    for outputs in (0..LANES).step_by(S::Part::WIDTH) {
+                        part.run::<S::Part>(lanes, x, dy.add(outputs), gradient.add(outputs));
                     }
                 }
             }
@@ -84,6 +80,21 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    /// As many output channels as a vector has; `lanes` input channels.
+    #[inline(always)]
+    unsafe fn run<S: Simd>(&self, lanes: usize, x: *const f32, dy: *const f32, gradient: *mut f32) {
+        // SAFETY: as for `slide_row`.
+        unsafe {
+            if self.sizes.slides && S::SUMS >= 3 * 4 {
+                self.slide::<S>(lanes, x, dy, gradient);
+            } else if self.sizes.slides {
+                self.border::<S>(lanes, x, dy, gradient);
+            } else {
+                self.taps::<S>(lanes, x, dy, gradient);
+            }
+        }
+    }
+
     /// 3×3: the three taps of a row at once, and each gradient loaded once for them.
     #[inline(always)]
     unsafe fn slide<S: Simd>(&self, lanes: usize, x: *const f32, dy: *const f32, gradient: *mut f32) {
@@ -93,7 +104,7 @@ impl Part<'_> {
                 // SAFETY: a block has sixteen channels, so there are four or eight from every fourth.
                 unsafe {
                     let (x, gradient) = (x.add(lane), gradient.add((3 * tap_row * LANES + lane) * LANES));
-                    if lanes - lane > 4 {
+                    if S::SUMS >= 3 * 8 && lanes - lane > 4 {
                         self.slide_row::<S, 8>(tap_row, x, dy, gradient);
                         lane += 8;
                     } else {
@@ -131,26 +142,32 @@ impl Part<'_> {
                 if row + tap_row == 0 || row + tap_row > *rows {
                     continue;
                 }
-                let mut x = x.add((row + tap_row - 1) * columns * LANES);
-                let mut dy = dy.add(row * columns * LANES);
+                let (x, dy) = (x.add((row + tap_row - 1) * columns * LANES), dy.add(row * columns * LANES));
                 // Input pixel i is part of output pixel i + 1 by the left tap, i by the middle, i − 1 by the right.
-                let (mut before, mut here) = (S::splat(0.0), S::load(dy));
-                for _ in 1..*columns {
-                    dy = dy.add(LANES);
-                    let behind = S::load(dy);
-                    for c in 0..C {
-                        let pixel = S::splat(*x.add(c));
-                        sums[0][c] = S::fma(pixel, behind, sums[0][c]);
-                        sums[1][c] = S::fma(pixel, here, sums[1][c]);
-                        sums[2][c] = S::fma(pixel, before, sums[2][c]);
+                for column in 0..*columns {
+                    let (x, dy) = (x.add(column * LANES), dy.add(column * LANES));
+                    if column == 0 || column + 1 == *columns {
+                        for c in 0..C {
+                            let pixel = S::splat(*x.add(c));
+                            if column + 1 < *columns {
+                                sums[0][c] = S::fma(pixel, S::load(dy.add(LANES)), sums[0][c]);
+                            }
+                            sums[1][c] = S::fma(pixel, S::load(dy), sums[1][c]);
+                            if column > 0 {
+                                sums[2][c] = S::fma(pixel, S::load(dy.sub(LANES)), sums[2][c]);
+                            }
+                        }
+                    } else {
+                        // Loaded for each pixel: gradients that are handed on from pixel to pixel take registers
+                        // that sums then lack, and a sum that goes through memory holds up all others.
+                        let d = [S::load(dy.add(LANES)), S::load(dy), S::load(dy.sub(LANES))];
+                        for c in 0..C {
+                            let pixel = S::splat(*x.add(c));
+                            for tap in 0..3 {
+                                sums[tap][c] = S::fma(pixel, d[tap], sums[tap][c]);
+                            }
+                        }
                     }
-                    (before, here) = (here, behind);
-                    x = x.add(LANES);
-                }
-                for c in 0..C {
-                    let pixel = S::splat(*x.add(c));
-                    sums[1][c] = S::fma(pixel, here, sums[1][c]);
-                    sums[2][c] = S::fma(pixel, before, sums[2][c]);
                 }
             }
             for (tap, sums) in sums.iter().enumerate() {
@@ -205,12 +222,15 @@ impl Part<'_> {
         for (tap, &offset) in self.sizes.taps.iter().enumerate() {
             let mut lane = 0;
             while lane < lanes {
-                // SAFETY: a block has sixteen channels, so there are four or sixteen from every fourth or the first.
+                // SAFETY: a block has sixteen channels, of which a quarter, a half or all are taken.
                 unsafe {
                     let (x, gradient) = (x.add(offset + lane), gradient.add((tap * LANES + lane) * LANES));
-                    if S::WIDE && lanes - lane > 4 && lane == 0 {
+                    if S::SUMS >= 16 && lanes - lane > 4 && lane == 0 {
                         self.tap::<S, 16>(x, dy, gradient);
                         lane += 16;
+                    } else if S::SUMS >= 8 && lanes - lane > 4 {
+                        self.tap::<S, 8>(x, dy, gradient);
+                        lane += 8;
                     } else {
                         self.tap::<S, 4>(x, dy, gradient);
                         lane += 4;
