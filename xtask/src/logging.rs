@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use anstream::{AutoStream, ColorChoice};
 use tracing_subscriber::{
     EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -17,7 +18,9 @@ static KEPT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 pub fn install(filter: &str) {
     let parsed = EnvFilter::try_new(filter);
     let broken = parsed.is_err();
-    let told = fmt::layer().with_writer(io::stderr).without_time();
+    // As in errors: colours on a terminal, unless NO_COLOR or the like forbids them.
+    let colored = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    let told = fmt::layer().with_writer(io::stderr).without_time().with_ansi(colored);
     let kept = fmt::layer().json().with_writer(|| Keeper);
     tracing_subscriber::registry()
         .with(told.and_then(kept).with_filter(parsed.unwrap_or_else(|_| EnvFilter::new("warn"))))

@@ -60,15 +60,19 @@ const SEED: Seed = Seed(5);
 
 /// Besides the thread that calls, a plugin may run as many as the host tells it.
 pub(crate) fn thread_budget(subject: &Subject<'_>) -> Verdict {
-    let Some(before) = measure::threads() else { not_applicable!("this system does not tell its threads") };
-    let (worked, most) = measure::most_threads(|| match subject.instance()? {
+    // Where a program is run, the references are other libraries with a pool of their own each, and the driver of a device
+    // has threads that do nothing but wait.
+    let (count, libraries): (fn() -> _, _) = match subject.kind() {
+        Kind::Backend => (measure::busy_threads, 4),
+        _ => (measure::threads, 1),
+    };
+    let Some(before) = count() else { not_applicable!("this system does not tell its threads") };
+    let (worked, most) = measure::most(count, || match subject.instance()? {
         Instance::Sampler(sampler) => sampler::work_hard(&*sampler),
         other => subject.work(&other).map(drop),
     });
     worked?;
     let more = most.saturating_sub(before);
-    // Where a program is recorded or run, the references are other libraries with a pool of their own each.
-    let libraries = if subject.kind() == Kind::Backend { 4 } else { 1 };
     let budget = subject.threads * libraries;
     ensure!(
         more <= budget,
@@ -224,12 +228,16 @@ fn admits(subject: &Subject<'_>, schema: &Value, value: &Value) -> bool {
 
 /// Taking over the host's services a second time changes nothing.
 pub(crate) fn initialised_twice(subject: &Subject<'_>) -> Verdict {
-    let before = subject.work(&subject.instance()?)?;
+    let (before, once) = subject.records.during(|| subject.work(&subject.instance()?));
     subject.bare.init()?;
-    let (after, records) = subject.records.during(|| subject.work(&subject.instance()?));
-    ensure!(after? == before, "it works otherwise after it has been initialised a second time");
-    let twice = records.windows(2).any(|pair| pair[0] == pair[1] && !pair[0].message.is_empty());
-    ensure!(!twice, "after a second initialisation records arrive twice: {:?}", records.first());
+    let (after, again) = subject.records.during(|| subject.work(&subject.instance()?));
+    ensure!(after? == before?, "it works otherwise after it has been initialised a second time");
+    let first = again.first();
+    let often = |records: &[Record]| records.iter().filter(|record| Some(*record) == first).count();
+    ensure!(
+        often(&again) <= often(&once).max(1),
+        "after a second initialisation records arrive twice: {first:?}"
+    );
     Ok(())
 }
 
