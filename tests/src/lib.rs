@@ -2,6 +2,7 @@
 //! ordinary burn module ([`eager`]).
 
 pub mod eager;
+pub mod kit;
 pub mod model;
 pub mod small;
 pub mod table;
@@ -15,7 +16,7 @@ use std::{
     sync::OnceLock,
 };
 
-use expanse_host::Host;
+use expanse_host::{Found, Host, Kind};
 
 /// A host that finds every shipped plugin.
 ///
@@ -34,6 +35,24 @@ pub fn plugins() -> &'static Host {
 /// If it cannot be built.
 pub fn fixture(folder: &str) -> PathBuf {
     built().join(file_name(&format!("fixture_{}", folder.replace('-', "_"))))
+}
+
+/// A backend that is built only when asked for: the driver builds it, once in a process.
+///
+/// # Panics
+///
+/// If it cannot be built.
+pub fn on_demand(name: &str) -> Found {
+    static BUILT: OnceLock<String> = OnceLock::new();
+    let told = BUILT.get_or_init(|| {
+        let mut command = driver_command();
+        let output = command.args(["plugin", "build", name]).output().expect("the driver starts");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name} cannot be built: {stderr}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    });
+    let path = told.lines().find_map(|line| line.strip_prefix("built: ")).expect("it tells where");
+    Found { kind: Kind::Backend, name: name.into(), path: path.into() }
 }
 
 /// The driver, as `cargo xtask` starts it.

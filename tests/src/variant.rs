@@ -29,9 +29,8 @@ pub fn variant(name: &str, changes: &[Change<'_>]) -> PathBuf {
     copy(&root.join("tests/fixtures/raw"), &workspace.join("raw"));
     fs::copy(root.join("Cargo.lock"), workspace.join("Cargo.lock")).expect("the lock file is copied");
     let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("the workspace has a manifest");
-    let (head, tail) = manifest.split_once("members = [").expect("it lists its members");
-    let tail = tail.split_once(']').expect("the list ends").1;
-    let manifest = format!("{head}members = [\"abi\", \"raw\"]{tail}");
+    let manifest = replaced_list(&manifest, "members", "members = [\"abi\", \"raw\"]");
+    let manifest = replaced_list(&manifest, "default-members", "");
     // By its place alone: a change may give it another version than the workspace asks for.
     let line =
         manifest.lines().find(|line| line.starts_with("expanse-abi = ")).expect("the workspace has it");
@@ -50,6 +49,13 @@ pub fn variant(name: &str, changes: &[Change<'_>]) -> PathBuf {
     let library = workspace.join(file_name(&format!("sampler_{name}")));
     fs::copy(outside.join("target/debug").join(file_name("fixture_raw")), &library).expect("it is built");
     library
+}
+
+/// A manifest with a line in the place of a key that holds a list.
+fn replaced_list(manifest: &str, key: &str, line: &str) -> String {
+    let (head, tail) = manifest.split_once(&format!("\n{key} = [")).expect("the key is there");
+    let tail = tail.split_once(']').expect("the list ends").1;
+    format!("{head}\n{line}{tail}")
 }
 
 fn copy(from: &Path, to: &Path) {

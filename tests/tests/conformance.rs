@@ -1,23 +1,17 @@
 //! The conformance kit: every plugin in the workspace passes it, and plugins with a flaw do not.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use burn::tensor::Tensor;
-use expanse_conformance::{Outcome, Report};
+use expanse_conformance::Outcome;
 use expanse_host::Kind;
 use expanse_program::{DIALECT, Program};
 use expanse_sdk::record;
-use expanse_tests::{driver, fixture, plugins};
-
-/// The report of `plugin check`, and whether the command has succeeded.
-fn check(library: &Path, more: &[&str]) -> (Report, bool) {
-    let mut command = Command::new(driver());
-    command.args(["plugin", "check", "--no-build", "--format", "json"]).arg(library).args(more);
-    let output = command.output().unwrap();
-    let report = serde_json::from_slice(&output.stdout);
-    let report = report.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    (report, output.status.success())
-}
+use expanse_tests::{
+    fixture,
+    kit::{check, conforms},
+    plugins,
+};
 
 #[test]
 fn every_plugin_of_the_workspace_conforms() {
@@ -26,20 +20,7 @@ fn every_plugin_of_the_workspace_conforms() {
         assert!(found.iter().any(|found| found.kind == kind), "there is no {kind}");
     }
     for found in found {
-        let (report, succeeded) = check(&found.path, &[]);
-        assert!(succeeded && report.conforms(), "{report}");
-        assert_eq!(report.kind, Some(found.kind));
-        // Every plugin of a family goes through every check.
-        let names = plugins().manifest(&found).unwrap().plugins.into_iter().map(|plugin| plugin.name);
-        let mut checks = names.map(|name| report.checks.iter().filter(move |checked| checked.plugin == name));
-        let first = checks.next().unwrap().count();
-        assert!(first > 10 && checks.all(|checks| checks.count() == first), "{report}");
-        // What cannot be told of the shipped plugins is this, and nothing else.
-        let untold = ["golden-numbers", "panic", "wrong-options", "options-out-of-range", "other-seed"];
-        for checked in &report.checks {
-            let expected = checked.outcome == Outcome::Passed || untold.contains(&checked.check.as_str());
-            assert!(expected, "{}: {checked:?}", found.name);
-        }
+        conforms(&found);
     }
 }
 

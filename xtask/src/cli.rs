@@ -79,6 +79,14 @@ pub enum Command {
     /// Runs that were kept.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Lend the devices of this machine to backends `remote` on others; `--help` tells what it takes.
+    Serve {
+        /// The backend whose devices are lent: flex, cuda or wgpu.
+        #[arg(long, default_value = "flex", value_name = "NAME")]
+        backend: String,
+        #[command(flatten)]
+        options: PassOn,
+    },
     /// What this machine offers, which data sets and plugins are here, and what to do about what is missing.
     Doctor(PluginOptions),
     /// Build everything that tests need and run all tests.
@@ -230,6 +238,12 @@ pub struct AugmentOptions {
 pub enum PluginCommand {
     /// List the plugins in the search path, and the devices of backends; no library is opened in this process for it.
     List(PluginOptions),
+    /// Build plugins of this workspace that are built only when asked for: backends that take many minutes.
+    Build {
+        /// Their names, such as wgpu.
+        #[arg(required = true, value_name = "PLUGIN")]
+        plugins: Vec<String>,
+    },
     /// Trust a library that was not built with this program, by the SHA-256 of its bytes: its code may then run with
     /// your rights.
     Trust {

@@ -10,7 +10,7 @@ use crate::{
     cli::{DEFAULT_EXPERIMENT, PluginOptions, Source},
     data, error,
     error::Error,
-    machine, plugins, show, workspace,
+    machine, on_demand, plugins, show, workspace,
 };
 
 /// Free disk below which a run may not find room: embeddings and two models of a large data set.
@@ -60,6 +60,9 @@ pub fn command(options: &PluginOptions) -> Result<(), Error> {
         }
     }
     devices(&host);
+    for member in on_demand::members()?.iter().filter(|member| member.found(&host).is_none()) {
+        told(false, &device_of(&member.name), &format!("not built; `{}` builds it, once", member.command()));
+    }
     Ok(())
 }
 
@@ -70,9 +73,13 @@ fn devices(host: &Host) {
         let plugins = host.manifest(&found).map(|manifest| manifest.plugins).unwrap_or_default();
         for plugin in plugins {
             let device = host.device(&found, &plugin.name);
-            told(device.is_ok(), &format!("device of {}", plugin.name), &plugins::device(device));
+            told(device.is_ok(), &device_of(&plugin.name), &plugins::device(device));
         }
     }
+}
+
+fn device_of(backend: &str) -> String {
+    format!("device of {backend}")
 }
 
 fn told(good: bool, what: &str, text: &str) {

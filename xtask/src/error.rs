@@ -24,6 +24,26 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<HostError>,
     },
+    /// A plugin named in the configuration is built only when asked for, and was not.
+    #[error("{origin}: {source}; `{command}` builds it, once")]
+    NotBuilt {
+        /// Where it is named.
+        origin: String,
+        /// The place in its file.
+        mark: Option<Box<Mark>>,
+        /// What builds it.
+        command: String,
+        /// Where it was looked for.
+        source: Box<HostError>,
+    },
+    /// What is to be built is no plugin that is built only when asked for.
+    #[error("plugin build: `{name}` is none of those that are built only when asked for ({}); `cargo xtask plugin list` builds all others", known.join(", "))]
+    NotOnDemand {
+        /// What was asked for.
+        name: String,
+        /// What can be.
+        known: Vec<String>,
+    },
     /// A plugin named on the command line cannot be had.
     #[error(transparent)]
     Host(#[from] Box<HostError>),
@@ -195,7 +215,9 @@ impl Error {
     /// The exit code for scripts.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Error::Config(_) | Error::Plugin { .. } | Error::Study { .. } => exit::CONFIGURATION,
+            Error::Config(_) | Error::Plugin { .. } | Error::NotBuilt { .. } | Error::Study { .. } => {
+                exit::CONFIGURATION
+            }
             Error::Pipeline(error) if error.is_cancelled() => exit::INTERRUPTED,
             _ => exit::FAILED,
         })
@@ -221,7 +243,7 @@ impl Error {
     pub fn mark(&self) -> Option<Mark> {
         match self {
             Error::Config(error) => error.mark(),
-            Error::Plugin { mark, .. } => mark.as_deref().cloned(),
+            Error::Plugin { mark, .. } | Error::NotBuilt { mark, .. } => mark.as_deref().cloned(),
             _ => None,
         }
     }

@@ -21,6 +21,7 @@ mod exit;
 mod logging;
 mod machine;
 mod new_data;
+mod on_demand;
 mod pack;
 mod plugins;
 mod predict;
@@ -80,7 +81,9 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Evaluate(options) => evaluate::command(options, cli.quiet),
         Command::Predict(options) => predict::command(options),
         Command::Checkpoint(command) => checkpoint::command(command, cli.quiet),
+        Command::Serve { backend, options } => on_demand::serve(backend, options),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
+        Command::Plugin(PluginCommand::Build { plugins }) => on_demand::build(plugins),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),
         Command::Completions { shell } => {
             shell::completions(*shell);

@@ -12,7 +12,7 @@ use expanse_host::{Device, Host, HostError, Identified, Kind, Sampler, Sidecar, 
 use expanse_pipeline::{Components, Identity};
 use serde_json::{Map, Value};
 
-use crate::{cli::PluginOptions, error::Error, machine, workspace};
+use crate::{cli::PluginOptions, error::Error, machine, on_demand, workspace};
 
 /// Variable with folders to look for plugins in, separated as in PATH.
 const PATH_VARIABLE: &str = "EXPANSE_PLUGIN_PATH";
@@ -24,15 +24,24 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
     if !options.no_build {
         build()?;
     }
+    Ok(host_of_built(&options.plugin_path)?.with_worker(worker))
+}
+
+/// A host that finds what is built already.
+pub fn host_of_built(plugin_path: &[PathBuf]) -> Result<Host, Error> {
     // What was built with this program is as trusted as this program.
-    let folders = workspace::build_folder().into_iter().collect();
-    let host = Host::new(search_path(&options.plugin_path))
-        .with_trust(Trust::Listed { folders, list: trust_list()? });
+    let folders = built_with_this_program().collect();
+    let host = Host::new(search_path(plugin_path)).with_trust(Trust::Listed { folders, list: trust_list()? });
     let host = match user_folder("EXPANSE_CACHE_HOME", "XDG_CACHE_HOME", ".cache") {
         Some(folder) => host.with_cache(&folder),
         None => host,
     };
-    Ok(host.with_worker(worker))
+    Ok(host.with_worker(worker()?))
+}
+
+/// The folders of what the workspace has built.
+fn built_with_this_program() -> impl Iterator<Item = PathBuf> {
+    workspace::build_folder().into_iter().chain(on_demand::folder())
 }
 
 /// This program, as the process of a plugin.
@@ -93,7 +102,7 @@ pub fn search_path(explicit: &[PathBuf]) -> Vec<PathBuf> {
     if let Some(variable) = env::var_os(PATH_VARIABLE) {
         folders.extend(env::split_paths(&variable));
     }
-    folders.extend(workspace::build_folder());
+    folders.extend(built_with_this_program());
     let home = env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
     let user = env::var_os("XDG_DATA_HOME").map(PathBuf::from).or(home);
     folders.extend(user.map(|user| user.join("expanse/plugins")));
@@ -196,7 +205,15 @@ pub fn located(resolved: &Resolved, kind: Kind, error: HostError) -> Error {
             let key = format!("{kind}.plugin");
             let mark = resolved.mark(&key).map(Box::new);
             let origin = resolved.origin(&key).map_or(key, |origin| origin.to_string());
-            Error::Plugin { origin, mark, source: Box::new(source) }
+            let not_built = match &source {
+                HostError::NotFound { kind, name, .. } => on_demand::member(*kind, name),
+                _ => None,
+            };
+            let source = Box::new(source);
+            match not_built {
+                Some(member) => Error::NotBuilt { origin, mark, command: member.command(), source },
+                None => Error::Plugin { origin, mark, source },
+            }
         }
     }
 }
@@ -224,6 +241,10 @@ pub fn list(options: &PluginOptions) -> Result<(), Error> {
             }
             Err(error) => eprintln!("warning: {error}"),
         }
+    }
+    for member in on_demand::members()?.iter().filter(|member| member.found(&host).is_none()) {
+        let (kind, name, command) = (member.kind, &member.name, member.command());
+        println!("{kind:<10}{name:<18}{:<10}not built; `{command}` builds it, once", "-");
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Every rule is a pure function of what is read here, and stands with its table in one of the modules.
 
+mod heavy;
 mod layers;
 mod map;
 mod published;
@@ -16,6 +17,7 @@ use std::{
 
 use cargo_metadata::{Metadata, MetadataCommand};
 
+use heavy::Member;
 use layers::{Dependency, Graph, Linked, Package};
 use published::{Need, Published};
 use sources::Source;
@@ -60,6 +62,7 @@ pub fn problems(root: &Path) -> Result<Vec<String>, TidyError> {
     let mut problems = layers::check_layers(&packages);
     problems.extend(layers::check_plugins(&packages));
     problems.extend(layers::check_driver(&graph(&metadata)));
+    problems.extend(heavy::check(&members(&metadata)));
     problems.extend(published::check(&published(&metadata)));
     problems.extend(map::check(&sources));
     problems.extend(sources::check(&sources));
@@ -87,6 +90,18 @@ fn published(metadata: &Metadata) -> Vec<Published> {
         needs: package.dependencies.iter().filter_map(need).collect(),
     });
     published.collect()
+}
+
+/// The members of the workspace with all that they need.
+fn members(metadata: &Metadata) -> Vec<Member> {
+    let by_default = metadata.workspace_default_packages();
+    let members = metadata.workspace_packages();
+    let member = |package: &&cargo_metadata::Package| Member {
+        folder: folder(metadata, package),
+        by_default: by_default.iter().any(|other| other.id == package.id),
+        needs: package.dependencies.iter().map(|dependency| dependency.name.clone()).collect(),
+    };
+    members.iter().map(member).collect()
 }
 
 /// The packages of the workspace with what they need of one another.

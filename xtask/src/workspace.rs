@@ -31,11 +31,12 @@ pub fn build_folder() -> Option<PathBuf> {
 /// Calls cargo in the workspace.
 pub fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Error> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(root()).args(arguments).envs(variables.iter().copied());
+    command.current_dir(root()).args(arguments);
     // The target folder is this program's own, wherever the caller's environment has put it.
     if let Some(target) = build_folder().and_then(|folder| Some(folder.parent()?.to_owned())) {
         command.env("CARGO_TARGET_DIR", target);
     }
+    command.envs(variables.iter().copied());
     let shown = || format!("cargo {}", arguments.join(" "));
     let status = command.status().map_err(|source| Error::File { path: "cargo".into(), source })?;
     if expanse_host::cancelled() {

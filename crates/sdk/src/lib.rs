@@ -67,6 +67,8 @@ mod sampler;
 mod backend;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "engine")]
+mod driver;
 #[cfg(feature = "record")]
 mod record;
 #[cfg(any(feature = "engine", feature = "record"))]
@@ -84,10 +86,14 @@ pub use sampler::Sampler;
 pub use backend::{Backend, Device, Runtime};
 #[cfg(feature = "record")]
 pub use burn;
+#[cfg(feature = "engine")]
+pub use driver::has_library;
+#[cfg(feature = "engine")]
+pub use expanse_engine as engine;
 #[cfg(feature = "record")]
 pub use expanse_program::{BackboneRequest, HeadRequest, LossRequest, Meaning};
 #[cfg(feature = "engine")]
-pub use expanse_program::{Method, Optimizer, Program};
+pub use expanse_program::{Method, Optimizer, Program, TensorData, TensorView};
 #[cfg(feature = "record")]
 pub use record::{Backbone, Head, Loss, Recording, dropout, record};
 

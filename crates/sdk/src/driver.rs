@@ -1,0 +1,29 @@
+use std::mem::forget;
+
+use libloading::Library;
+
+/// Whether this machine has a library of one of these names, such as the driver of a device: for a backend that says
+/// what is missing before it touches a device, because where the driver is missing some libraries panic in threads of
+/// their own.
+///
+/// The library stays loaded, as the backend is about to use it.
+#[allow(unsafe_code)]
+pub fn has_library(names: &[&str]) -> bool {
+    names.iter().any(|name| {
+        // SAFETY: it is a driver of the system, which any program may load; no symbol of it is used here.
+        unsafe { Library::new(*name) }.map(forget).is_ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_library;
+
+    #[test]
+    fn what_is_there_is_found_and_what_is_not_is_not() {
+        assert!(!has_library(&[]));
+        assert!(!has_library(&["libno-such-driver.so.1"]));
+        #[cfg(target_os = "linux")]
+        assert!(has_library(&["libno-such-driver.so.1", "libc.so.6"]));
+    }
+}

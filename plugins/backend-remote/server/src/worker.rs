@@ -1,0 +1,85 @@
+//! The process of one session.
+
+use std::{
+    io::{self, BufRead, Read, Write},
+    net::{Ipv4Addr, TcpListener},
+    process, thread,
+};
+
+use burn_flex::{Flex, FlexDevice};
+use burn_remote::{
+    ir::BackendIr,
+    server::{BackendServer, TokenAuthorizer, WebSocketTransport},
+};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::{Arguments, Lent, error::ServerError};
+
+/// Reads the token from its input, tells its port, and serves there until its input ends, as it does with the process that
+/// began it.
+pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
+    let mut token = String::new();
+    io::stdin().lock().read_line(&mut token)?;
+    thread::spawn(|| {
+        let _ = io::stdin().lock().read_to_end(&mut Vec::new());
+        process::exit(0);
+    });
+    if let Some(mib) = arguments.memory {
+        bound(mib.saturating_mul(1 << 20))?;
+    }
+    // Otherwise burn would log to the output.
+    let log =
+        tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).without_time().with_target(false);
+    log.with_max_level(LevelFilter::WARN).init();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let port = listener.local_addr()?.port();
+    writeln!(io::stdout(), "{port}")?;
+    let server = Server { token: token.trim().to_owned(), listener };
+    match arguments.backend {
+        Lent::Flex => server.lend::<Flex>(arguments.devices.iter().map(|_| FlexDevice).collect()),
+        #[cfg(feature = "cuda")]
+        Lent::Cuda => server.lend::<burn_cuda::Cuda>(numbered(arguments, cubecl::Device::cuda)?),
+        #[cfg(feature = "wgpu")]
+        Lent::Wgpu => server.lend::<burn_wgpu::Wgpu>(numbered(arguments, cubecl::Device::wgpu)?),
+    }
+}
+
+struct Server {
+    token: String,
+    listener: TcpListener,
+}
+
+impl Server {
+    fn lend<B: BackendIr>(self, devices: Vec<B::Device>) -> Result<(), ServerError> {
+        let mut server = BackendServer::<B>::new(devices);
+        if let Ok(authorizer) = TokenAuthorizer::new(self.token) {
+            server = server.with_authorizer(authorizer);
+        }
+        let served = server.serve(WebSocketTransport::from_listener(self.listener));
+        served.map_err(|error| ServerError::Serve(error.to_string()))
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn numbered<E: std::fmt::Display>(
+    arguments: &Arguments,
+    device: impl Fn(usize) -> Result<cubecl::Device, E>,
+) -> Result<Vec<cubecl::Device>, ServerError> {
+    let numbered = |&number: &usize| {
+        device(number).map_err(|error| ServerError::Device { number, reason: error.to_string() })
+    };
+    arguments.devices.iter().map(numbered).collect()
+}
+
+/// Bounds the memory that this process may take for itself; what asks for more ends it.
+#[cfg(unix)]
+fn bound(bytes: u64) -> Result<(), ServerError> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+    setrlimit(Resource::Data, limit).map_err(|_| ServerError::Memory)
+}
+
+#[cfg(not(unix))]
+fn bound(_: u64) -> Result<(), ServerError> {
+    Err(ServerError::Memory)
+}
