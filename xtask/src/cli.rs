@@ -79,14 +79,8 @@ pub enum Command {
     /// Runs that were kept.
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Lend the devices of this machine to backends `remote` on others; `--help` tells what it takes.
-    Serve {
-        /// The backend whose devices are lent: flex, cuda or wgpu.
-        #[arg(long, default_value = "flex", value_name = "NAME")]
-        backend: String,
-        #[command(flatten)]
-        options: PassOn,
-    },
+    /// Lend the processor of this machine to backends `remote` on others; `-- --help` tells what it takes.
+    Serve(PassOn),
     /// What this machine offers, which data sets and plugins are here, and what to do about what is missing.
     Doctor(PluginOptions),
     /// Build everything that tests need and run all tests.

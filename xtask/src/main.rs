@@ -81,7 +81,7 @@ fn dispatch(cli: &Cli) -> Result<(), Error> {
         Command::Evaluate(options) => evaluate::command(options, cli.quiet),
         Command::Predict(options) => predict::command(options),
         Command::Checkpoint(command) => checkpoint::command(command, cli.quiet),
-        Command::Serve { backend, options } => on_demand::serve(backend, options),
+        Command::Serve(options) => on_demand::serve(options),
         Command::Plugin(PluginCommand::List(options)) => plugins::list(options),
         Command::Plugin(PluginCommand::Build { plugins }) => on_demand::build(plugins),
         Command::Plugin(PluginCommand::Trust { file }) => plugins::trust(file),

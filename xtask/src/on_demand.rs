@@ -64,15 +64,10 @@ pub fn folder() -> Option<PathBuf> {
     Some(target()?.join(workspace::build_folder()?.file_name()?))
 }
 
-/// `serve`: builds the server with the backend whose devices it lends, and runs it in the place of this program's output.
-pub fn serve(backend: &str, options: &PassOn) -> Result<(), Error> {
+/// `serve`: builds the server, and runs it until it is stopped.
+pub fn serve(options: &PassOn) -> Result<(), Error> {
     let target = target().unwrap_or_default().display().to_string();
-    let mut arguments = vec!["run", "--quiet", "--package", SERVER];
-    // The processor needs no feature.
-    if backend != "flex" {
-        arguments.extend(["--features", backend]);
-    }
-    arguments.extend(["--", "--backend", backend]);
+    let mut arguments = vec!["run", "--package", SERVER, "--"];
     arguments.extend(options.arguments.iter().map(String::as_str));
     workspace::cargo(&arguments, &[("CARGO_TARGET_DIR", &target)])
 }

@@ -25,15 +25,6 @@ pub(crate) enum ServerError {
         /// As given.
         path: PathBuf,
     },
-    /// A device that is not there.
-    #[cfg(any(feature = "cuda", feature = "wgpu"))]
-    #[error("--devices {number}: {reason}")]
-    Device {
-        /// As given.
-        number: usize,
-        /// What is there.
-        reason: String,
-    },
     /// A worker cannot begin.
     #[error("a worker cannot begin: {0}")]
     Worker(#[from] io::Error),

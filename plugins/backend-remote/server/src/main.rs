@@ -22,9 +22,6 @@ struct Arguments {
     /// The backend whose devices are lent.
     #[arg(long, value_enum, default_value_t = Lent::Flex)]
     backend: Lent,
-    /// Numbers of the devices, as the backend counts them; sessions count those named here, from 0.
-    #[arg(long, value_delimiter = ',', default_value = "0", value_name = "NUMBERS")]
-    devices: Vec<usize>,
     /// Where to listen: HOST:PORT; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:7341", value_name = "ADDRESS")]
     listen: String,
@@ -50,12 +47,6 @@ struct Arguments {
 enum Lent {
     /// The processor, by burn-flex.
     Flex,
-    /// NVIDIA's GPUs, by burn-cuda.
-    #[cfg(feature = "cuda")]
-    Cuda,
-    /// GPUs by Vulkan, Metal, DirectX 12 or OpenGL, by burn-wgpu.
-    #[cfg(feature = "wgpu")]
-    Wgpu,
 }
 
 fn main() -> ExitCode {

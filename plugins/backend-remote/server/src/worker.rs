@@ -36,11 +36,7 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
     writeln!(io::stdout(), "{port}")?;
     let server = Server { token: token.trim().to_owned(), listener };
     match arguments.backend {
-        Lent::Flex => server.lend::<Flex>(arguments.devices.iter().map(|_| FlexDevice).collect()),
-        #[cfg(feature = "cuda")]
-        Lent::Cuda => server.lend::<burn_cuda::Cuda>(numbered(arguments, cubecl::Device::cuda)?),
-        #[cfg(feature = "wgpu")]
-        Lent::Wgpu => server.lend::<burn_wgpu::Wgpu>(numbered(arguments, cubecl::Device::wgpu)?),
+        Lent::Flex => server.lend::<Flex>(vec![FlexDevice]),
     }
 }
 
@@ -58,17 +54,6 @@ impl Server {
         let served = server.serve(WebSocketTransport::from_listener(self.listener));
         served.map_err(|error| ServerError::Serve(error.to_string()))
     }
-}
-
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn numbered<E: std::fmt::Display>(
-    arguments: &Arguments,
-    device: impl Fn(usize) -> Result<cubecl::Device, E>,
-) -> Result<Vec<cubecl::Device>, ServerError> {
-    let numbered = |&number: &usize| {
-        device(number).map_err(|error| ServerError::Device { number, reason: error.to_string() })
-    };
-    arguments.devices.iter().map(numbered).collect()
 }
 
 /// Bounds the memory that this process may take for itself; what asks for more ends it.
