@@ -24,11 +24,15 @@ pub fn host(options: &PluginOptions) -> Result<Host, Error> {
     if !options.no_build {
         build()?;
     }
-    Ok(host_of_built(&options.plugin_path)?.with_worker(worker))
+    finder(&options.plugin_path, worker)
 }
 
 /// A host that finds what is built already.
 pub fn host_of_built(plugin_path: &[PathBuf]) -> Result<Host, Error> {
+    finder(plugin_path, worker()?)
+}
+
+fn finder(plugin_path: &[PathBuf], worker: Worker) -> Result<Host, Error> {
     // What was built with this program is as trusted as this program.
     let folders = built_with_this_program().collect();
     let host = Host::new(search_path(plugin_path)).with_trust(Trust::Listed { folders, list: trust_list()? });
@@ -36,7 +40,7 @@ pub fn host_of_built(plugin_path: &[PathBuf]) -> Result<Host, Error> {
         Some(folder) => host.with_cache(&folder),
         None => host,
     };
-    Ok(host.with_worker(worker()?))
+    Ok(host.with_worker(worker))
 }
 
 /// The folders of what the workspace has built.
