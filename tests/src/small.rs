@@ -43,6 +43,11 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// What a program has told on stdout.
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// A small run that succeeds: its folder of runs, the folder of the run and the document that it printed.
 ///
 /// # Panics
@@ -80,7 +85,7 @@ pub fn refused(output: &Output, runs: &Path, parts: &[&str]) {
     for part in parts {
         assert!(stderr.contains(part), "`{part}` is not in: {stderr}");
     }
-    assert!(output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(output.stdout.is_empty(), "{}", stdout(output));
     let left = fs::read_dir(runs.join("fashion-mnist-lt")).map(|entries| entries.count()).unwrap_or(0);
     assert_eq!(left, 0, "something of the run is left");
 }

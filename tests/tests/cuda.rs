@@ -2,17 +2,18 @@
 //!
 //! It is built only when asked for, and so are these tests: docs/gpu.md tells how.
 
-use expanse_tests::{driver_command, kit::conforms, on_demand, small::command};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use expanse_tests::{
+    driver_command,
+    kit::conforms,
+    on_demand,
+    small::{self, command},
+};
 
 #[test]
 fn it_conforms_or_says_what_is_missing() {
     let found = on_demand("cuda");
     let listed = driver_command().args(["plugin", "list", "--no-build"]).output().unwrap();
-    let (listed, stderr) = (text(&listed.stdout), text(&listed.stderr));
+    let (listed, stderr) = (small::stdout(&listed), small::stderr(&listed));
     let line = listed.lines().find(|line| line.starts_with("backend   cuda ")).expect("it is listed");
     if !line.contains("device: none") {
         return conforms(&found);
@@ -22,7 +23,7 @@ fn it_conforms_or_says_what_is_missing() {
 
     let runs = tempfile::tempdir().unwrap();
     let output = command(runs.path(), &["backend.plugin=cuda"]).output().unwrap();
-    let stderr = text(&output.stderr);
+    let stderr = small::stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert_eq!(stderr.lines().filter(|line| line.contains("no GPU is here")).count(), 1, "{stderr}");
     assert!(stderr.contains("--set backend.plugin=cuda") && !stderr.contains("panicked"), "{stderr}");

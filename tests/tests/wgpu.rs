@@ -4,12 +4,13 @@
 
 use std::process::{Command, Output};
 
-use expanse_tests::{driver_command, kit::conforms, on_demand, small::command};
+use expanse_tests::{
+    driver_command,
+    kit::conforms,
+    on_demand,
+    small::{self, command},
+};
 use serde_json::Value;
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 #[test]
 fn it_conforms() {
@@ -22,7 +23,7 @@ fn metrics(backend: &str) -> Value {
     // At the usual rate two backends are far apart after a dozen steps, as chaos would have it.
     let set = [&format!("backend.plugin={backend}"), "backbone.depth=8", "train.learning_rate=0.003"];
     let output = command(runs.path(), &set).output().unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(output.status.success(), "{}", small::stderr(&output));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -55,7 +56,7 @@ fn a_device_that_is_not_there_is_told_with_the_place() {
     on_demand("wgpu");
     let runs = tempfile::tempdir().unwrap();
     let output = command(runs.path(), &["backend.plugin=wgpu", "backend.device=99"]).output().unwrap();
-    let stderr = text(&output.stderr);
+    let stderr = small::stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     assert!(stderr.contains("backend.device=99") && stderr.contains("there is no GPU 99 here"), "{stderr}");
 }
@@ -71,7 +72,7 @@ fn a_machine_without_a_device_is_an_answer() {
     };
     let runs = tempfile::tempdir().unwrap();
     let output = without(command(runs.path(), &["backend.plugin=wgpu"]));
-    let stderr = text(&output.stderr);
+    let stderr = small::stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{stderr}");
     let told: Vec<_> = stderr.lines().filter(|line| line.contains("no GPU is here")).collect();
     assert!(matches!(told[..], [line] if line.contains("--set backend.plugin=wgpu")), "{stderr}");
@@ -82,8 +83,8 @@ fn a_machine_without_a_device_is_an_answer() {
         let mut command = driver_command();
         command.args(listing);
         let output = without(command);
-        let stdout = text(&output.stdout);
-        assert!(output.status.success(), "{}", text(&output.stderr));
+        let stdout = small::stdout(&output);
+        assert!(output.status.success(), "{}", small::stderr(&output));
         let told = |line: &str| line.contains("wgpu") && line.contains("no GPU is here");
         assert!(stdout.lines().any(told), "{stdout}");
     }
