@@ -4,7 +4,7 @@ mod base;
 mod dropout;
 mod numeric;
 
-use burn_backend::{Backend, DType, get_device_settings};
+use burn_backend::{Backend, DType, FloatDType, TensorMetadata, get_device_settings, tensor::FloatTensor};
 use burn_ir::{
     ActivationOperationIr as Activation, BoolOperationIr as Bool, FloatOperationIr as Float,
     IntOperationIr as Int, ModuleOperationIr as Module, OperationIr, TensorIr,
@@ -18,12 +18,14 @@ use crate::{
 /// One operation, ready to run.
 pub(crate) type Instruction<B> = Box<dyn Fn(&mut Frame<B>) + Send + Sync>;
 
-/// Turns every operation of a program into an instruction, or names the operations that are not known.
+/// Turns every operation of a program into an instruction, or names the operations that are not known. Products are
+/// computed in `products`.
 pub(crate) fn compile<B: Backend>(
     linked: &Linked,
     device: &B::Device,
+    products: FloatDType,
 ) -> Result<Vec<Instruction<B>>, Vec<String>> {
-    let mut compiler = Compiler::<B>::new(linked, device);
+    let mut compiler = Compiler::<B>::new(linked, device, products);
     let mut instructions = Vec::with_capacity(linked.operations.len());
     let mut missing = Vec::new();
     for operation in &linked.operations {
@@ -44,6 +46,8 @@ struct Compiler<B: Backend> {
     /// Reads of each slot that are still to come; `None` for slots that outlive the run.
     reads: Vec<Option<usize>>,
     device: B::Device,
+    /// In what convolutions, linear layers and products of matrices are computed; all else is in `f32`.
+    products: FloatDType,
 }
 
 /// `x ↦ f(x)` from and to the named kinds of tensor.
@@ -85,7 +89,7 @@ macro_rules! create {
 use {binary, create, unary};
 
 impl<B: Backend> Compiler<B> {
-    fn new(linked: &Linked, device: &B::Device) -> Self {
+    fn new(linked: &Linked, device: &B::Device, products: FloatDType) -> Self {
         let mut reads = vec![Some(0); linked.slots];
         for tensor in linked.operations.iter().flat_map(OperationIr::inputs) {
             if let Some(count) = &mut reads[slot(tensor)] {
@@ -95,7 +99,7 @@ impl<B: Backend> Compiler<B> {
         for port in &linked.outputs {
             reads[port.tensor as usize] = None;
         }
-        Self { reads, device: device.clone() }
+        Self { reads, device: device.clone(), products }
     }
 
     /// The next read of a tensor; must be called in the order in which the instructions read.
@@ -138,7 +142,10 @@ impl<B: Backend> Compiler<B> {
                 unary!(self, d.lhs, d.out, float => Float, move |x| B::float_powf_scalar(x, value.into()))
             }
             Float::Matmul(d) => {
-                binary!(self, d.lhs, d.rhs, d.out, (float, float) => Float, B::float_matmul)
+                let products = self.products;
+                binary!(self, d.lhs, d.rhs, d.out, (float, float) => Float, move |x, y| {
+                    whole::<B>(B::float_matmul(cast::<B>(x, products), cast::<B>(y, products)))
+                })
             }
             _ => None,
         }
@@ -197,21 +204,22 @@ impl<B: Backend> Compiler<B> {
             Module::Conv2d(d) => {
                 let (x, weight) = (self.read(&d.x), self.read(&d.weight));
                 let bias = d.bias.as_ref().map(|bias| self.read(bias));
-                let (options, out) = (d.options.clone(), slot(&d.out));
+                let (options, out, products) = (d.options.clone(), slot(&d.out), self.products);
                 Some(Box::new(move |frame| {
-                    let (x, weight) = (frame.float(x), frame.float(weight));
-                    let bias = bias.map(|bias| frame.float(bias));
-                    frame.set(out, Value::Float(B::conv2d(x, weight, bias, options.clone().into())));
+                    let mut take = |operand| cast::<B>(frame.float(operand), products);
+                    let (x, weight, bias) = (take(x), take(weight), bias.map(take));
+                    let y = B::conv2d(x, weight, bias, options.clone().into());
+                    frame.set(out, Value::Float(whole::<B>(y)));
                 }))
             }
             Module::Linear(d) => {
                 let (x, weight) = (self.read(&d.x), self.read(&d.weight));
                 let bias = d.bias.as_ref().map(|bias| self.read(bias));
-                let out = slot(&d.out);
+                let (out, products) = (slot(&d.out), self.products);
                 Some(Box::new(move |frame| {
-                    let (x, weight) = (frame.float(x), frame.float(weight));
-                    let bias = bias.map(|bias| frame.float(bias));
-                    frame.set(out, Value::Float(B::linear(x, weight, bias)));
+                    let mut take = |operand| cast::<B>(frame.float(operand), products);
+                    let (x, weight, bias) = (take(x), take(weight), bias.map(take));
+                    frame.set(out, Value::Float(whole::<B>(B::linear(x, weight, bias))));
                 }))
             }
             Module::AvgPool2d(d) => {
@@ -256,6 +264,21 @@ impl<B: Backend> Compiler<B> {
             }
             _ => None,
         }
+    }
+}
+
+fn cast<B: Backend>(tensor: FloatTensor<B>, to: FloatDType) -> FloatTensor<B> {
+    match to {
+        FloatDType::F32 => tensor,
+        _ => B::float_cast(tensor, to),
+    }
+}
+
+/// A result as all else is computed.
+fn whole<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    match tensor.dtype() {
+        DType::F32 => tensor,
+        _ => B::float_cast(tensor, FloatDType::F32),
     }
 }
 

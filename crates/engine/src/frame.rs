@@ -1,5 +1,6 @@
+use burn_autodiff::Autodiff;
 use burn_backend::{
-    Backend,
+    AutodiffBackend, Backend,
     tensor::{BoolTensor, FloatTensor, IntTensor},
 };
 
@@ -28,6 +29,15 @@ pub(crate) struct BatchStatistics<B: Backend> {
     pub variance: FloatTensor<B>,
     /// Values that each channel's statistics are over.
     pub count: usize,
+}
+
+impl<B: Backend> BatchStatistics<Autodiff<B>> {
+    /// Without what gradients would need.
+    pub fn inner(self) -> BatchStatistics<B> {
+        let Self { mean_slot, variance_slot, mean, variance, count } = self;
+        let [mean, variance] = [mean, variance].map(Autodiff::<B>::inner);
+        BatchStatistics { mean_slot, variance_slot, mean, variance, count }
+    }
 }
 
 /// A slot to read; the last read of a slot takes the tensor, so that its memory can be used again.

@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 
 use burn_autodiff::Autodiff;
 use burn_backend::{
-    AutodiffBackend, Backend, DType as BurnDType, Scalar, TensorData as BurnData, TensorMetadata, read_sync,
-    tensor::FloatTensor,
+    AutodiffBackend, Backend, DType as BurnDType, FloatDType, Scalar, TensorData as BurnData, TensorMetadata,
+    ops::FloatTensorOps, read_sync, tensor::FloatTensor,
 };
 use burn_ir::OperationIr;
 use expanse_program::{
-    DROPOUT, DType, NamedTensor, Optimizer, ParameterKind, Program, TensorData, TensorView,
+    DROPOUT, DType, NamedTensor, Optimizer, ParameterKind, Port, Program, TensorData, TensorView,
     tensors_from_bytes, tensors_to_bytes,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     EngineError,
     check::{check_import, check_parameters, find_input, find_loss, find_output},
     compile::{Instruction, compile, kept_as},
+    contribution::Contribution,
     frame::{BatchStatistics, Frame, Operand, Value},
     link::{Linked, link},
     optimizer::{self, Moments},
@@ -23,6 +24,9 @@ use crate::{
 
 /// Share of the batch in the running statistics of batch norm, as in PyTorch.
 pub const STATISTICS_MOMENTUM: f64 = 0.1;
+
+/// What the loss is multiplied with where products are in `f16`, so that fewer gradients become 0; they are divided again.
+const HALF_SCALE: f64 = 1024.0;
 
 /// Which tensors an import or export is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,8 @@ pub enum Kind {
 pub struct Session<B: Backend> {
     device: B::Device,
     optimizer: Optimizer,
+    /// In what convolutions, linear layers and products of matrices are computed.
+    products: FloatDType,
     programs: Vec<Loaded<B>>,
     parameters: BTreeMap<String, Slot<B>>,
     losses: Vec<FloatTensor<B>>,
@@ -59,11 +65,10 @@ struct Slot<B: Backend> {
     moments: Moments<B>,
 }
 
-/// The outcome of one batch in training form.
-struct Backward<B: Backend> {
-    loss: FloatTensor<B>,
-    gradients: Vec<(String, FloatTensor<B>)>,
-    statistics: Vec<BatchStatistics<Autodiff<B>>>,
+/// What a batch in training form says about the parameters.
+pub(crate) struct Change<B: Backend> {
+    pub gradients: Vec<(String, FloatTensor<B>)>,
+    pub statistics: Vec<BatchStatistics<B>>,
 }
 
 impl<B: Backend> Session<B> {
@@ -72,6 +77,7 @@ impl<B: Backend> Session<B> {
         Self {
             device,
             optimizer,
+            products: FloatDType::F32,
             programs: Vec::new(),
             parameters: BTreeMap::new(),
             losses: Vec::new(),
@@ -79,12 +85,18 @@ impl<B: Backend> Session<B> {
         }
     }
 
+    /// With the factors of convolutions, linear layers and products of matrices rounded to another type, and their
+    /// gradients likewise. All else stays in `f32`: parameters, sums over the batch, the optimiser.
+    pub fn with_products_in(self, products: FloatDType) -> Self {
+        Self { products, ..self }
+    }
+
     /// Links programs by the names of their ports and answers the number of the result.
     pub fn load(&mut self, programs: &[Program]) -> Result<usize, EngineError> {
         let linked = link(programs)?;
         let missing = |operations| EngineError::Missing { program: linked.source.clone(), operations };
-        let training = compile(&linked, &self.device).map_err(missing)?;
-        let evaluation = compile(&linked, &self.device).map_err(missing)?;
+        let training = compile(&linked, &self.device, self.products).map_err(missing)?;
+        let evaluation = compile(&linked, &self.device, self.products).map_err(missing)?;
         check_parameters(&linked.source, &linked.parameters, |name| {
             self.parameters.get(name).map(|slot| slot.shape.as_slice())
         })?;
@@ -162,7 +174,35 @@ impl<B: Backend> Session<B> {
         inputs: &[TensorView<'_>],
         learning_rate: f64,
     ) -> Result<(), EngineError> {
-        let Backward { loss, mut gradients, statistics } = self.backward(program, inputs)?;
+        let (loss, change) = self.backward(program, inputs)?;
+        self.losses.push(loss);
+        self.apply(program, change, learning_rate)
+    }
+
+    /// The change that one part of a batch asks for, copied from the device. The loss of the part stays there.
+    pub(crate) fn contribute(
+        &mut self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+    ) -> Result<Contribution, EngineError> {
+        let (loss, change) = self.backward(program, inputs)?;
+        self.losses.push(loss);
+        Contribution::download(change)
+    }
+
+    /// A training step by what was agreed on elsewhere.
+    pub(crate) fn follow(
+        &mut self,
+        program: usize,
+        agreed: &Contribution,
+        learning_rate: f64,
+    ) -> Result<(), EngineError> {
+        let change = agreed.upload(&self.device);
+        self.apply(program, change, learning_rate)
+    }
+
+    fn apply(&mut self, program: usize, change: Change<B>, learning_rate: f64) -> Result<(), EngineError> {
+        let Change { mut gradients, statistics } = change;
         if let Some(limit) = self.optimizer.clip_norm {
             optimizer::clip::<B>(&mut gradients, limit);
         }
@@ -178,7 +218,6 @@ impl<B: Backend> Session<B> {
             }
         }
         self.update_statistics(program, statistics);
-        self.losses.push(loss);
         // The device works while the next batch is prepared; nothing waits for it here.
         B::flush(&self.device).map_err(|error| EngineError::Device(error.to_string()))
     }
@@ -212,19 +251,29 @@ impl<B: Backend> Session<B> {
 
     /// The loss (named `loss`) and the gradient of every trainable parameter; nothing is updated.
     pub fn gradients(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<Vec<u8>, EngineError> {
-        let Backward { loss, gradients, .. } = self.backward(program, inputs)?;
+        let (loss, change) = self.backward(program, inputs)?;
         let mut tensors = vec![download::<B>("loss", loss)?];
-        for (name, gradient) in gradients {
+        for (name, gradient) in change.gradients {
             tensors.push(download::<B>(&name, gradient)?);
         }
         Ok(tensors_to_bytes(&tensors)?)
+    }
+
+    /// What a program takes.
+    pub(crate) fn inputs(&self, program: usize) -> Result<&[Port], EngineError> {
+        Ok(&self.loaded(program)?.linked.inputs)
     }
 
     fn loaded(&self, number: usize) -> Result<&Loaded<B>, EngineError> {
         self.programs.get(number).ok_or(EngineError::NoProgram { number, loaded: self.programs.len() })
     }
 
-    fn backward(&self, program: usize, inputs: &[TensorView<'_>]) -> Result<Backward<B>, EngineError> {
+    /// The loss, and the change that it asks for.
+    fn backward(
+        &self,
+        program: usize,
+        inputs: &[TensorView<'_>],
+    ) -> Result<(FloatTensor<B>, Change<B>), EngineError> {
         let Loaded { linked, training, .. } = self.loaded(program)?;
         let loss = find_loss(&linked.source, &linked.outputs)?;
 
@@ -254,18 +303,29 @@ impl<B: Backend> Session<B> {
         }
         let loss = frame.float(Operand { slot: loss.tensor as usize, last: false });
         let value = Autodiff::<B>::inner(loss.clone());
+        let half = self.products == FloatDType::F16;
+        let loss = match half {
+            true => Autodiff::<B>::float_mul_scalar(loss, Scalar::Float(HALF_SCALE)),
+            false => loss,
+        };
         let mut computed = Autodiff::<B>::backward(loss);
         let gradients = tracked
             .into_iter()
             .filter_map(|(name, tensor)| {
-                Autodiff::<B>::grad_remove(&tensor, &mut computed).map(|gradient| (name, gradient))
+                let gradient = Autodiff::<B>::grad_remove(&tensor, &mut computed)?;
+                let gradient = match half {
+                    true => B::float_mul_scalar(gradient, Scalar::Float(HALF_SCALE.recip())),
+                    false => gradient,
+                };
+                Some((name, gradient))
             })
             .collect();
-        Ok(Backward { loss: value, gradients, statistics: frame.statistics })
+        let statistics = frame.statistics.into_iter().map(BatchStatistics::inner).collect();
+        Ok((value, Change { gradients, statistics }))
     }
 
     /// running ← (1 − m)·running + m·batch, with the unbiased variance of the batch, as in PyTorch.
-    fn update_statistics(&mut self, program: usize, statistics: Vec<BatchStatistics<Autodiff<B>>>) {
+    fn update_statistics(&mut self, program: usize, statistics: Vec<BatchStatistics<B>>) {
         let Some(Loaded { linked, .. }) = self.programs.get(program) else { return };
         for batch in statistics {
             let unbiased = batch.count as f64 / (batch.count.max(2) - 1) as f64;
@@ -277,7 +337,6 @@ impl<B: Backend> Session<B> {
                 let Some(state) = state.filter(|state| state.kind == ParameterKind::State) else { continue };
                 state.value = state.value.take().map(|running| {
                     let share = |tensor, share| B::float_mul_scalar(tensor, Scalar::Float(share));
-                    let value = Autodiff::<B>::inner(value);
                     B::float_add(
                         share(running, 1.0 - STATISTICS_MOMENTUM),
                         share(value, STATISTICS_MOMENTUM * factor),
@@ -335,8 +394,11 @@ fn has_dropout(linked: &Linked) -> bool {
 }
 
 fn download<B: Backend>(name: &str, tensor: FloatTensor<B>) -> Result<NamedTensor, EngineError> {
-    let shape = tensor.shape().to_vec();
+    Ok(NamedTensor { name: name.into(), shape: tensor.shape().to_vec(), values: values::<B>(tensor)? })
+}
+
+/// The values of a tensor, once the device has them.
+pub(crate) fn values<B: Backend>(tensor: FloatTensor<B>) -> Result<Vec<f32>, EngineError> {
     let data = read_sync(B::float_into_data(tensor)).map_err(|e| EngineError::Device(e.to_string()))?;
-    let values = data.as_slice::<f32>().map_err(|e| EngineError::Device(format!("{e:?}")))?.to_vec();
-    Ok(NamedTensor { name: name.into(), shape, values })
+    Ok(data.as_slice::<f32>().map_err(|e| EngineError::Device(format!("{e:?}")))?.to_vec())
 }

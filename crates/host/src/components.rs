@@ -79,6 +79,13 @@ pub struct Device {
     pub name: String,
     /// Threads that it may use.
     pub threads: usize,
+    /// Devices that share every batch: programs are loaded for the part of one of them.
+    #[serde(default = "one")]
+    pub devices: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Which tensors of a session are meant.

@@ -48,6 +48,8 @@ pub(crate) struct Model<'a> {
     parts: Parts<'a>,
     session: Box<dyn Session>,
     programs: HashMap<(Role, usize), usize>,
+    /// Devices that share every batch that can be divided among them.
+    devices: usize,
 }
 
 impl<'a> Parts<'a> {
@@ -144,10 +146,14 @@ impl<'a> Parts<'a> {
 
 impl<'a> Model<'a> {
     pub fn new(parts: Parts<'a>, backend: &dyn Backend, optimizer: Optimizer) -> Result<Self, PipelineError> {
-        Ok(Self { parts, session: backend.open_session(optimizer)?, programs: HashMap::new() })
+        let (session, devices) = (backend.open_session(optimizer)?, backend.device()?.devices);
+        Ok(Self { parts, session, programs: HashMap::new(), devices })
     }
 
+    /// The program for a batch, or for the part of it that each device has. A batch without equal parts is left to the
+    /// first device.
     fn program(&mut self, role: Role, batch: usize) -> Result<usize, PipelineError> {
+        let batch = if batch.is_multiple_of(self.devices) { batch / self.devices } else { batch };
         if let Some(&program) = self.programs.get(&(role, batch)) {
             return Ok(program);
         }

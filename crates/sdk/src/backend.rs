@@ -1,3 +1,4 @@
+use burn_backend::{Backend as _, FloatDType};
 use expanse_abi::{
     BackendBox, BackendObject, BackendObject_TO, Fallible, SessionBox, SessionObject, SessionObject_TO,
     TensorMut, TensorRef,
@@ -6,9 +7,10 @@ use expanse_abi::{
         std_types::{RSlice, RSliceMut, RStr, RString, RVec},
     },
 };
-use expanse_engine::{Kind, Running, Session, missing_operations};
+use expanse_engine::{Kind, Parallel, Running, Session, missing_operations};
 use expanse_program::{DIALECT, Optimizer, Program};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::{Error, Host, Plugin, export::Member, guard::Guarded, tensor::views};
 
@@ -23,6 +25,43 @@ pub trait Backend: Plugin {
     ///
     /// [`Error::Input`] if the machine has no such device: what is missing, and what to do.
     fn device(&self, host: &Host) -> Result<Device<Self::Burn>, Error>;
+
+    /// Opens the devices that share every batch with the first, as [`Parallel`] does; none, unless the options name some.
+    ///
+    /// # Errors
+    ///
+    /// As of [`device`](Self::device).
+    fn others(&self, _: &Host) -> Result<Vec<Device<Self::Burn>>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// In what products are computed.
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+}
+
+/// In what the factors of convolutions, linear layers and products of matrices are rounded. All else is in `f32`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// Not rounded.
+    #[default]
+    F32,
+    /// 8 bits of fraction, the range of `f32`.
+    BF16,
+    /// 11 bits of fraction; gradients below 6e-11 become 0, and those above 64 are not finite.
+    F16,
+}
+
+impl From<Precision> for FloatDType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::BF16 => Self::BF16,
+            Precision::F16 => Self::F16,
+        }
+    }
 }
 
 /// A device that is open.
@@ -45,6 +84,15 @@ pub trait Runtime: Plugin {
     /// [`Error::Input`] if the machine has no such device: what is missing, and what to do.
     fn name(&self, host: &Host) -> Result<String, Error>;
 
+    /// Devices that share a batch: each runs programs that are loaded for its part of it.
+    ///
+    /// # Errors
+    ///
+    /// As of [`name`](Self::name).
+    fn devices(&self, _: &Host) -> Result<usize, Error> {
+        Ok(1)
+    }
+
     /// The operations of a program that it lacks, each once, in order; empty if it can run it.
     ///
     /// # Errors
@@ -61,10 +109,15 @@ pub trait Runtime: Plugin {
 }
 
 impl<P: Backend> Runtime for P {
-    type Session = Session<P::Burn>;
+    type Session = Parallel<P::Burn>;
 
     fn name(&self, host: &Host) -> Result<String, Error> {
-        Ok(self.device(host)?.name)
+        let names: Vec<_> = opened(self, host)?.into_iter().map(|device| device.name).collect();
+        Ok(names.join(" + "))
+    }
+
+    fn devices(&self, host: &Host) -> Result<usize, Error> {
+        Ok(opened(self, host)?.len())
     }
 
     fn missing_operations(&self, program: &Program, host: &Host) -> Result<Vec<String>, Error> {
@@ -72,7 +125,27 @@ impl<P: Backend> Runtime for P {
     }
 
     fn open_session(&self, optimizer: Optimizer, host: &Host) -> Result<Self::Session, Error> {
-        Ok(Session::new(self.device(host)?.burn, optimizer))
+        let products = self.precision().into();
+        let sessions = opened(self, host)?.into_iter();
+        let mut sessions =
+            sessions.map(|device| Session::new(device.burn, optimizer).with_products_in(products));
+        let first = sessions.next().ok_or_else(|| Error::internal("there is no device"))?;
+        Parallel::new(first, sessions).map_err(Error::internal)
+    }
+}
+
+/// All devices of a backend, the first of which is that of [`Backend::device`].
+fn opened<P: Backend>(backend: &P, host: &Host) -> Result<Vec<Device<P::Burn>>, Error> {
+    let mut devices = vec![backend.device(host)?];
+    devices.extend(backend.others(host)?);
+    let products = backend.precision();
+    let lacks =
+        |device: &&Device<P::Burn>| !P::Burn::supports_dtype(&device.burn, FloatDType::from(products).into());
+    match devices.iter().find(lacks) {
+        Some(Device { name, .. }) => {
+            Err(Error::option("precision", format!("{name} does not compute in {products:?}; use f32")))
+        }
+        None => Ok(devices),
     }
 }
 
@@ -80,6 +153,7 @@ impl<P: Backend> Runtime for P {
 struct Description<'a> {
     name: &'a str,
     threads: usize,
+    devices: usize,
 }
 
 struct Object<P>(Guarded<P>);
@@ -89,7 +163,8 @@ impl<P: Runtime> BackendObject for Object<P> {
         self.0.call(|backend| {
             let host = Host::new();
             let name = backend.name(&host)?;
-            let description = Description { name: &name, threads: host.threads() };
+            let description =
+                Description { name: &name, threads: host.threads(), devices: backend.devices(&host)? };
             Ok(serde_json::to_string(&description).map_err(Error::internal)?.into())
         })
     }

@@ -2,6 +2,11 @@ use std::mem::forget;
 
 use libloading::Library;
 
+use crate::Error;
+
+/// What the driver of NVIDIA's GPUs is called on the systems that have one.
+pub const CUDA_DRIVER: [&str; 3] = ["libcuda.so.1", "libcuda.so", "nvcuda.dll"];
+
 /// Whether this machine has a library of one of these names, such as the driver of a device: for a backend that says
 /// what is missing before it touches a device, because where the driver is missing some libraries panic in threads of
 /// their own.
@@ -13,6 +18,14 @@ pub fn has_library(names: &[&str]) -> bool {
         // SAFETY: it is a driver of the system, which any program may load; no symbol of it is used here.
         unsafe { Library::new(*name) }.map(forget).is_ok()
     })
+}
+
+/// The GPU of that number is not among those that are here; their numbers go from 0.
+pub fn no_such_gpu(number: usize, here: usize) -> Error {
+    Error::option(
+        "device",
+        format!("there is no GPU {number} here; the numbers go from 0 to {}", here.saturating_sub(1)),
+    )
 }
 
 #[cfg(test)]

@@ -78,16 +78,16 @@ pub use error::Error;
 pub use expanse_domain::{MatrixView, Provenance, Seed};
 pub use expanse_sampling::{Note, Output, Report, Request};
 pub use host::Host;
-pub use options::{NoOptions, Options};
+pub use options::{NoOptions, OneOrMore, Options};
 pub use plugin::Plugin;
 pub use sampler::Sampler;
 
 #[cfg(feature = "engine")]
-pub use backend::{Backend, Device, Runtime};
+pub use backend::{Backend, Device, Precision, Runtime};
 #[cfg(feature = "record")]
 pub use burn;
 #[cfg(feature = "engine")]
-pub use driver::has_library;
+pub use driver::{CUDA_DRIVER, has_library, no_such_gpu};
 #[cfg(feature = "engine")]
 pub use expanse_engine as engine;
 #[cfg(feature = "record")]

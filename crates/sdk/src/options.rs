@@ -42,6 +42,56 @@ macro_rules! options {
 #[serde(deny_unknown_fields)]
 pub struct NoOptions {}
 
+/// An option that is one value or a list of them, such as the devices of a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(untagged, expecting = "expected one value, or a list of at least one")]
+pub enum OneOrMore<T> {
+    /// A value that stands alone.
+    One(T),
+    /// The first, and those after it.
+    More(#[serde(deserialize_with = "at_least_one")] Vec<T>),
+}
+
+impl<T> OneOrMore<T> {
+    /// All of them, of which there is one at least.
+    pub fn as_slice(&self) -> &[T] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::More(values) => values,
+        }
+    }
+}
+
+fn at_least_one<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let values = <Vec<T> as serde::Deserialize>::deserialize(deserializer)?;
+    if values.is_empty() {
+        return Err(serde::de::Error::custom("the list is empty"));
+    }
+    Ok(values)
+}
+
+impl<T: JsonSchema> JsonSchema for OneOrMore<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("OneOrMore_{}", T::schema_name()).into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut one = T::json_schema(generator).to_value();
+        let kinds = [one["type"].clone(), "array".into()];
+        let items = one.clone();
+        one["type"] = kinds.as_slice().into();
+        one["items"] = items;
+        one["minItems"] = 1.into();
+        schemars::Schema::try_from(one).unwrap_or_default()
+    }
+}
+
 /// Reads options; an error names the option.
 pub(crate) fn parse<T: Options>(json: &str) -> Result<T, Error> {
     let json = if json.is_empty() { "{}" } else { json };
@@ -104,5 +154,32 @@ mod tests {
         let unknown = parse::<Example>(r#"{"shares": 1}"#).unwrap_err().to_string();
         assert!(unknown.contains("unknown field `shares`"), "{unknown}");
         assert_eq!(schema::<Example>()["properties"]["count"]["default"], 0);
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
+    #[serde(default)]
+    struct Several {
+        device: OneOrMore<usize>,
+    }
+
+    impl Default for Several {
+        fn default() -> Self {
+            Self { device: OneOrMore::One(0) }
+        }
+    }
+
+    #[test]
+    fn one_value_stands_for_a_list_of_one() {
+        let devices = |json: &str| parse::<Several>(json).map(|options| options.device.as_slice().to_vec());
+        assert_eq!(devices("{}").unwrap(), [0]);
+        assert_eq!(devices(r#"{"device": 2}"#).unwrap(), [2]);
+        assert_eq!(devices(r#"{"device": [1, 0]}"#).unwrap(), [1, 0]);
+        let wrong = Error::option("device", "expected one value, or a list of at least one");
+        for json in [r#"{"device": []}"#, r#"{"device": "x"}"#, r#"{"device": [-1]}"#] {
+            assert_eq!(devices(json).unwrap_err(), wrong, "{json}");
+        }
+        let schema = &schema::<Several>()["properties"]["device"];
+        assert_eq!(schema["type"], serde_json::json!(["integer", "array"]));
+        assert_eq!((&schema["default"], &schema["items"]["type"]), (&0.into(), &"integer".into()));
     }
 }

@@ -1,7 +1,7 @@
 //! How the server is reached.
 
 use std::{
-    fs,
+    fmt, fs,
     net::{TcpStream, ToSocketAddrs},
     path::PathBuf,
     sync::mpsc,
@@ -19,6 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the system of a server may take to answer at all.
 const REACH: Duration = Duration::from_secs(5);
 
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "device {} of {}", self.device, self.address)
+    }
+}
+
 /// A server, and which of its devices is meant.
 #[derive(Clone)]
 pub(crate) struct Server {
@@ -28,16 +34,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub fn new(RemoteOptions { address, token_file, device }: RemoteOptions) -> Self {
-        Self { address: address.trim_start_matches("ws://").to_owned(), token_file, device }
+    /// Each device of each address.
+    pub fn all(RemoteOptions { address, token_file, device }: RemoteOptions) -> Vec<Self> {
+        let all = address.as_slice().iter().flat_map(|address| {
+            let address = address.trim_start_matches("ws://");
+            let of = |&device| Self { address: address.to_owned(), token_file: token_file.clone(), device };
+            device.as_slice().iter().map(of).collect::<Vec<_>>()
+        });
+        all.collect()
     }
 
     pub fn address(&self) -> &str {
         &self.address
-    }
-
-    pub fn device(&self) -> usize {
-        self.device
     }
 
     /// Whether somebody listens there. What listens sees a connection that ends at once.

@@ -3,9 +3,13 @@
 mod connect;
 mod watched;
 
-use std::path::PathBuf;
+use std::{iter, path::PathBuf};
 
-use expanse_sdk::{Error, Host, Optimizer, Plugin, Program, Runtime, engine, options};
+use expanse_sdk::{
+    Error, Host, OneOrMore, Optimizer, Plugin, Program, Runtime,
+    engine::{self, Parallel, Session},
+    options,
+};
 
 use connect::Server;
 use watched::Watched;
@@ -13,16 +17,19 @@ use watched::Watched;
 options! {
     /// Options of `remote`.
     pub struct RemoteOptions {
-        /// Where the server listens: HOST:PORT, as `cargo xtask serve` tells it.
-        pub address: String = "127.0.0.1:7341".into(),
+        /// Where the server listens: HOST:PORT, as `cargo xtask serve` tells it; or a list of such, and each has an equal part
+        /// of every batch.
+        pub address: OneOrMore<String> = OneOrMore::One("127.0.0.1:7341".into()),
         /// File with the token that the server asks for: the one that `cargo xtask serve` has written, or a copy of it.
         pub token_file: PathBuf = PathBuf::new(),
-        /// Number of the device, from 0, in the server's list.
-        pub device: usize = 0,
+        /// Number of the device, from 0, in the server's list; or a list of such, and each, of every server, has an equal part
+        /// of every batch.
+        pub device: OneOrMore<usize> = OneOrMore::One(0),
     }
 }
 
-struct RemoteBackend(Server);
+/// The first device, and those that share every batch with it.
+struct RemoteBackend(Server, Vec<Server>);
 
 impl Plugin for RemoteBackend {
     const NAME: &'static str = "remote";
@@ -30,7 +37,14 @@ impl Plugin for RemoteBackend {
     type Options = RemoteOptions;
 
     fn new(options: RemoteOptions) -> Result<Self, Error> {
-        Ok(Self(Server::new(options)))
+        let mut servers = Server::all(options);
+        Ok(Self(servers.remove(0), servers))
+    }
+}
+
+impl RemoteBackend {
+    fn servers(&self) -> impl Iterator<Item = &Server> {
+        iter::once(&self.0).chain(&self.1)
     }
 }
 
@@ -38,8 +52,16 @@ impl Runtime for RemoteBackend {
     type Session = Watched;
 
     fn name(&self, _: &Host) -> Result<String, Error> {
-        self.0.connect()?;
-        Ok(format!("device {} of {} (burn-remote)", self.0.device(), self.0.address()))
+        let mut names = Vec::new();
+        for server in self.servers() {
+            server.connect()?;
+            names.push(server.to_string());
+        }
+        Ok(format!("{} (burn-remote)", names.join(" + ")))
+    }
+
+    fn devices(&self, _: &Host) -> Result<usize, Error> {
+        Ok(self.servers().count())
     }
 
     fn missing_operations(&self, program: &Program, _: &Host) -> Result<Vec<String>, Error> {
@@ -48,7 +70,10 @@ impl Runtime for RemoteBackend {
     }
 
     fn open_session(&self, optimizer: Optimizer, _: &Host) -> Result<Watched, Error> {
-        Watched::new(self.0.clone(), self.0.connect()?, optimizer)
+        let open = |server: &Server| Ok(Session::new(server.connect()?, optimizer));
+        let others = self.1.iter().map(open).collect::<Result<Vec<_>, Error>>()?;
+        let session = Parallel::new(open(&self.0)?, others).map_err(Error::internal)?;
+        Watched::new(self.servers().cloned().collect(), session)
     }
 }
 

@@ -1,43 +1,18 @@
-//! Which devices there are, and in which order they are numbered.
+//! The device of a number, or why it is not there.
 
 use burn_wgpu::WgpuDevice;
-use cubecl::device::WgpuDeviceKind;
-use expanse_sdk::{Error, has_library};
+use expanse_adapters::adapters;
+use expanse_sdk::{Error, has_library, no_such_gpu};
 
-/// The device with that number. None of them is opened for it: the machine is asked, and answers no device without a
-/// panic.
+/// The device with that number, not opened yet.
 pub(crate) fn numbered(number: usize) -> Result<WgpuDevice, Error> {
-    let mut devices = devices();
-    devices.sort_by_key(|device| rank(&device.kind));
+    let devices = adapters();
     let count = devices.len();
     let device = devices.into_iter().nth(number);
     device.ok_or_else(|| match count {
         0 => Error::input(none()),
-        _ => Error::option(
-            "device",
-            format!("there is no GPU {number} here; the numbers go from 0 to {}", count - 1),
-        ),
+        _ => no_such_gpu(number, count),
     })
-}
-
-fn devices() -> Vec<WgpuDevice> {
-    let all = cubecl::Device::enumerate_all().into_iter();
-    let devices = all.filter_map(|device| match device {
-        cubecl::Device::Wgpu(device) => Some(device),
-        _ => None,
-    });
-    devices.collect()
-}
-
-/// What is worth more comes first; devices of one kind stay in the order of the system.
-fn rank(kind: &WgpuDeviceKind) -> usize {
-    match kind {
-        WgpuDeviceKind::DiscreteGpu(_) => 0,
-        WgpuDeviceKind::IntegratedGpu(_) => 1,
-        WgpuDeviceKind::VirtualGpu(_) => 2,
-        WgpuDeviceKind::Cpu => 4,
-        _ => 3,
-    }
 }
 
 /// Why there is no device, and what to do about it, in one line.

@@ -10,14 +10,16 @@ use std::{
 use burn_wgpu::{
     RuntimeOptions, Wgpu, WgpuDevice, graphics::AutoGraphicsApi, try_init_setup, wgpu::DeviceType,
 };
-use expanse_sdk::{Backend, Device, Error, Host, Plugin, options};
+use expanse_sdk::{Backend, Device, Error, Host, OneOrMore, Plugin, Precision, options};
 
 options! {
     /// Options of `wgpu`.
     pub struct WgpuOptions {
         /// Number of the device, from 0: GPUs of their own first, then those in the processor, then virtual ones, then
-        /// devices in software.
-        pub device: usize = 0,
+        /// devices in software. Or a list of such, and each has an equal part of every batch.
+        pub device: OneOrMore<usize> = OneOrMore::One(0),
+        /// In what the factors of products are rounded: f32 (not at all), bf16 or f16. The error: docs/gpu.md.
+        pub precision: Precision = Precision::F32,
     }
 }
 
@@ -37,20 +39,31 @@ impl Backend for WgpuBackend {
     type Burn = Wgpu;
 
     fn device(&self, _: &Host) -> Result<Device<Wgpu>, Error> {
-        // A device is registered once in a process; all instances share it.
-        static OPEN: Mutex<BTreeMap<usize, (WgpuDevice, String)>> = Mutex::new(BTreeMap::new());
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = self.0.device;
-        let (device, name) = match open.get(&number).cloned() {
-            Some(known) => known,
-            None => {
-                let acquired = acquire(number)?;
-                open.insert(number, acquired.clone());
-                acquired
-            }
-        };
-        Ok(Device { burn: cubecl::Device::Wgpu(device), name })
+        open(self.0.device.as_slice()[0])
     }
+
+    fn others(&self, _: &Host) -> Result<Vec<Device<Wgpu>>, Error> {
+        self.0.device.as_slice()[1..].iter().map(|&number| open(number)).collect()
+    }
+
+    fn precision(&self) -> Precision {
+        self.0.precision
+    }
+}
+
+fn open(number: usize) -> Result<Device<Wgpu>, Error> {
+    // A device is registered once in a process; all instances share it.
+    static OPEN: Mutex<BTreeMap<usize, (WgpuDevice, String)>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (device, name) = match open.get(&number).cloned() {
+        Some(known) => known,
+        None => {
+            let acquired = acquire(number)?;
+            open.insert(number, acquired.clone());
+            acquired
+        }
+    };
+    Ok(Device { burn: cubecl::Device::Wgpu(device), name })
 }
 
 /// Opens an adapter, and tells what users know it as.

@@ -1,9 +1,9 @@
 //! Runs on components of this process, where no library and no tensor is needed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -102,18 +102,34 @@ impl Recorder<LossRequest> for Part {
 }
 
 /// A device whose embedding of an image is its first pixel, and whose steps count up every parameter.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Counting {
     steps: Arc<AtomicUsize>,
+    devices: usize,
+    /// Rows of the first input of every program that was loaded.
+    loaded: Arc<Mutex<BTreeSet<usize>>>,
     broken_embeddings: bool,
     broken_loss: bool,
     /// The part that it cannot run.
     lacks: Option<&'static str>,
 }
 
+impl Default for Counting {
+    fn default() -> Self {
+        Self {
+            steps: Arc::default(),
+            devices: 1,
+            loaded: Arc::default(),
+            broken_embeddings: false,
+            broken_loss: false,
+            lacks: None,
+        }
+    }
+}
+
 impl Backend for Counting {
     fn device(&self) -> Result<Device, HostError> {
-        Ok(Device { name: "counting".into(), threads: 1 })
+        Ok(Device { name: "counting".into(), threads: 1, devices: self.devices })
     }
 
     fn missing_operations(&self, program: &Program) -> Result<Vec<String>, HostError> {
@@ -133,7 +149,8 @@ struct CountingSession {
 }
 
 impl Session for CountingSession {
-    fn load(&mut self, _: &[&Program]) -> Result<usize, HostError> {
+    fn load(&mut self, programs: &[&Program]) -> Result<usize, HostError> {
+        self.device.loaded.lock().unwrap().insert(programs[0].header.inputs[0].shape[0]);
         Ok(0)
     }
 
@@ -269,6 +286,19 @@ fn the_phases_do_what_they_say() {
     assert_eq!((outcome.train.0.rows(), outcome.test.0.rows()), (8, 4));
     let phases: Vec<_> = outcome.metrics.seconds.keys().map(String::as_str).collect();
     assert_eq!(phases, ["augment", "embed", "evaluate", "finetune", "train"]);
+}
+
+#[test]
+fn programs_are_recorded_for_the_part_of_a_batch_that_each_device_has() {
+    let loaded = |devices| {
+        let backend = Counting { devices, ..Counting::default() };
+        run(&experiment(), &data(), &components(backend.clone()), None, &Silent).unwrap();
+        backend.loaded.lock().unwrap().iter().copied().collect::<Vec<_>>()
+    };
+    // Phase 1 has batches of 4, phase 3 of 5, 5 and 2; what is embedded has 8 and 4 images, in batches of at most 200.
+    assert_eq!(loaded(1), [2, 4, 5, 8, 200]);
+    assert_eq!(loaded(2), [1, 2, 4, 5, 100]);
+    assert_eq!(loaded(4), [1, 2, 5, 50]);
 }
 
 #[test]
