@@ -79,7 +79,7 @@ pub enum Command {
     /// Runs that were kept.
     #[command(subcommand)]
     Runs(RunsCommand),
-    /// Lend the processor of this machine to backends `remote` on others; `-- --help` tells what it takes.
+    /// Lend the devices of this machine to backends `remote` on others; `-- --help` tells what it takes.
     Serve(PassOn),
     /// What this machine offers, which data sets and plugins are here, and what to do about what is missing.
     Doctor(PluginOptions),

@@ -67,9 +67,23 @@ pub fn folder() -> Option<PathBuf> {
 /// `serve`: builds the server, and runs it until it is stopped.
 pub fn serve(options: &PassOn) -> Result<(), Error> {
     let target = target().unwrap_or_default().display().to_string();
-    let mut arguments = vec!["run", "--package", SERVER, "--"];
+    let mut arguments = vec!["run", "--package", SERVER];
+    // What is no other backend is left to the server to refuse.
+    let lent = lent(&options.arguments).and_then(|name| member(Kind::Backend, name));
+    if let Some(lent) = lent.as_ref().filter(|lent| lent.name != "remote") {
+        arguments.extend(["--features", &lent.name]);
+    }
+    arguments.push("--");
     arguments.extend(options.arguments.iter().map(String::as_str));
     workspace::cargo(&arguments, &[("CARGO_TARGET_DIR", &target)])
+}
+
+/// The backend whose devices are to be lent, if it is named.
+fn lent(arguments: &[String]) -> Option<&str> {
+    arguments.iter().enumerate().find_map(|(number, argument)| match argument.strip_prefix("--backend")? {
+        "" => arguments.get(number + 1).map(String::as_str),
+        rest => rest.strip_prefix('='),
+    })
 }
 
 fn target() -> Option<PathBuf> {

@@ -28,6 +28,15 @@ pub(crate) enum ServerError {
     /// A worker cannot begin.
     #[error("a worker cannot begin: {0}")]
     Worker(#[from] io::Error),
+    /// There is nothing to lend.
+    #[error("--backend {backend}: no device is here; `cargo xtask doctor` says what is missing")]
+    NoDevice {
+        /// As given.
+        backend: &'static str,
+    },
+    /// A worker says why it cannot begin.
+    #[error("{0}")]
+    Told(String),
     /// The memory of a worker cannot be bounded.
     #[error("--memory: the memory of a session cannot be bounded on this system")]
     Memory,

@@ -36,12 +36,15 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
     let listener = TcpListener::bind(&arguments.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     // A worker that cannot begin is told now and not to the first session.
-    drop(Worker::begin(&secret)?);
+    let devices = Worker::begin(&secret)?.devices.clone();
     let asks = match arguments.no_token {
         true => "asks for no token".to_owned(),
         false => format!("asks for the token in {}", arguments.token_file.display()),
     };
-    eprintln!("listening at {address}; {asks}; at most {} sessions at a time", arguments.sessions);
+    eprintln!(
+        "listening at {address}; lends {devices}; {asks}; at most {} sessions at a time",
+        arguments.sessions
+    );
     let gate = Arc::new(Gate {
         arguments: arguments.clone(),
         secret,
@@ -152,6 +155,8 @@ fn greeted(stream: &TcpStream) -> io::Result<bool> {
 struct Worker {
     process: Child,
     port: u16,
+    /// What it lends.
+    devices: String,
 }
 
 impl Worker {
@@ -164,13 +169,17 @@ impl Worker {
             writeln!(process.stdin.as_mut()?, "{secret}").ok()?;
             let mut line = String::new();
             BufReader::new(process.stdout.take()?).read_line(&mut line).ok()?;
-            line.trim().parse().ok()
+            Some(line.trim().to_owned())
         })();
-        match told {
-            Some(port) => Ok(Self { process, port }),
-            // It has said why.
+        let told = told.unwrap_or_default();
+        let parts = told.split_once(' ').and_then(|(port, devices)| Some((port.parse().ok()?, devices)));
+        match parts {
+            Some((port, devices)) => Ok(Self { process, port, devices: devices.into() }),
             None => {
-                let status = Self { process, port: 0 }.end()?;
+                let status = Self { process, port: 0, devices: String::new() }.end()?;
+                if !told.is_empty() {
+                    return Err(ServerError::Told(told));
+                }
                 let status = status.map_or_else(|| "without a word".to_owned(), |status| status.to_string());
                 Err(ServerError::Worker(io::Error::other(format!("it ended: {status}"))))
             }

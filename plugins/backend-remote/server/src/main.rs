@@ -3,6 +3,7 @@
 //! The process that listens touches no device: each session has a worker process of its own, which ends with it. So a
 //! session that fails, or runs out of memory, takes nothing else with it.
 
+mod devices;
 mod error;
 mod gate;
 mod token;
@@ -11,6 +12,7 @@ mod worker;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
+use error::ServerError;
 
 /// Lends the devices of this machine to backends `remote` on others, until it is stopped.
 ///
@@ -47,6 +49,12 @@ struct Arguments {
 enum Lent {
     /// The processor, by burn-flex.
     Flex,
+    /// GPUs by Vulkan, Metal, DirectX 12 or OpenGL, by burn-wgpu.
+    #[cfg(feature = "wgpu")]
+    Wgpu,
+    /// NVIDIA's GPUs by CUDA, by burn-cuda.
+    #[cfg(feature = "cuda")]
+    Cuda,
 }
 
 fn main() -> ExitCode {
@@ -54,6 +62,11 @@ fn main() -> ExitCode {
     let served = if arguments.worker { worker::serve(&arguments) } else { gate::serve(&arguments) };
     match served {
         Ok(()) => ExitCode::SUCCESS,
+        // The process that listens reads it, and tells it.
+        Err(error @ ServerError::NoDevice { .. }) if arguments.worker => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE

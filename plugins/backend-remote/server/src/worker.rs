@@ -6,16 +6,20 @@ use std::{
     process, thread,
 };
 
-use burn_flex::{Flex, FlexDevice};
+use burn_flex::Flex;
 use burn_remote::{
     ir::BackendIr,
     server::{BackendServer, TokenAuthorizer, WebSocketTransport},
 };
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::{Arguments, Lent, error::ServerError};
+use crate::{
+    Arguments, Lent,
+    devices::{self, Named},
+    error::ServerError,
+};
 
-/// Reads the token from its input, tells its port, and serves there until its input ends, as it does with the process that
+/// Reads the token from its input, tells its port and its devices, and serves there until its input ends, as it does with the process that
 /// began it.
 pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
     let mut token = String::new();
@@ -32,11 +36,13 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
         tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).without_time().with_target(false);
     log.with_max_level(LevelFilter::WARN).init();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let port = listener.local_addr()?.port();
-    writeln!(io::stdout(), "{port}")?;
     let server = Server { token: token.trim().to_owned(), listener };
     match arguments.backend {
-        Lent::Flex => server.lend::<Flex>(vec![FlexDevice]),
+        Lent::Flex => server.lend::<Flex>(devices::flex()),
+        #[cfg(feature = "wgpu")]
+        Lent::Wgpu => server.lend::<burn_wgpu::Wgpu>(devices::wgpu()?),
+        #[cfg(feature = "cuda")]
+        Lent::Cuda => server.lend::<burn_cuda::Cuda>(devices::cuda()?),
     }
 }
 
@@ -46,7 +52,10 @@ struct Server {
 }
 
 impl Server {
-    fn lend<B: BackendIr>(self, devices: Vec<B::Device>) -> Result<(), ServerError> {
+    /// Tells its port and its devices, and serves them.
+    fn lend<B: BackendIr>(self, devices: Vec<Named<B::Device>>) -> Result<(), ServerError> {
+        let (devices, names): (Vec<_>, Vec<_>) = devices.into_iter().unzip();
+        writeln!(io::stdout(), "{} {}", self.listener.local_addr()?.port(), names.join(", "))?;
         let mut server = BackendServer::<B>::new(devices);
         if let Ok(authorizer) = TokenAuthorizer::new(self.token) {
             server = server.with_authorizer(authorizer);
