@@ -114,3 +114,22 @@ pub fn build(names: &[String]) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::lent;
+
+    #[test]
+    fn the_backend_that_is_lent_is_named_in_either_way() {
+        let named = |words: &str| {
+            let words: Vec<String> = words.split_whitespace().map(String::from).collect();
+            lent(&words).map(String::from)
+        };
+        assert_eq!(named("--listen 0.0.0.0:1 --backend wgpu --sessions 2").as_deref(), Some("wgpu"));
+        assert_eq!(named("--backend=cuda").as_deref(), Some("cuda"));
+        assert_eq!(
+            (named(""), named("--backend"), named("--backends wgpu"), named("--memory 9")),
+            (None, None, None, None)
+        );
+    }
+}
