@@ -1,5 +1,6 @@
 use crate::{
     grid::{Grid, Panels, Rounded},
+    search::TOGETHER,
     tile::UNLIMITED,
 };
 
@@ -31,10 +32,10 @@ pub(crate) struct Candidates<'a> {
     pub rows: &'a [u32],
 }
 
-/// The squared distances of a query to four rows.
-pub(crate) trait Measure: Fn([u32; 4]) -> [f64; 4] {}
+/// The squared distances of a query to some rows.
+pub(crate) trait Measure: Fn([u32; TOGETHER]) -> [f64; TOGETHER] {}
 
-impl<F: Fn([u32; 4]) -> [f64; 4]> Measure for F {}
+impl<F: Fn([u32; TOGETHER]) -> [f64; TOGETHER]> Measure for F {}
 
 impl Best {
     pub(crate) fn new(k: usize, query: Rounded, candidates: &Candidates<'_>) -> Self {
@@ -115,6 +116,7 @@ impl Best {
         // At the best of all distances, 0, it would not get in. This spares measuring duplicates without end.
         let may_enter = |row: &u32| full.is_none_or(|(distance, last)| distance > 0.0 || *row < last);
         let rows = self.held.iter().map(|&(_, place)| candidates.rows[place as usize]).filter(may_enter);
+        self.measured.reserve(self.held.len());
         measure_into(&mut self.measured, rows, measure);
         self.held.clear();
         self.measured.truncate(self.k);
@@ -132,14 +134,14 @@ pub(crate) fn measure_into(
     measure: impl Measure,
 ) {
     while let Some(first) = rows.next() {
-        let mut four = [first; 4];
-        let more = four[1..].iter_mut().zip(&mut rows).map(|(to, row)| *to = row).count();
-        measured.extend(measure(four).into_iter().zip(four).take(1 + more));
+        let mut together = [first; TOGETHER];
+        let more = together[1..].iter_mut().zip(&mut rows).map(|(to, row)| *to = row).count();
+        measured.extend(measure(together).into_iter().zip(together).take(1 + more));
     }
     measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
 }
 
 /// So many candidates are held before they are thinned out.
 fn most_held(k: usize) -> usize {
-    k + k.max(32)
+    k + (k / 2).max(16)
 }

@@ -12,7 +12,7 @@ use crate::{
     Itself, Neighbors, NeighborsError, Search,
     best::{Best, Candidates},
     grid::{Grid, Panels, Queries, Rounded},
-    tile::{Found, Least, Mirror, NO_CANDIDATE, NO_QUERY, QUERIES, Sweep, panel_width},
+    tile::{Finds, Found, Least, Mirror, NO_CANDIDATE, NO_QUERY, QUERIES, Sweep, panel_width},
 };
 
 /// Queries of one pass over the candidates, and of one task: a panel stays in the nearest cache for all of them.
@@ -168,10 +168,11 @@ impl<'a> Comparison<'a> {
     /// Lets a block meet itself, and half of the others, so that every two blocks meet once.
     fn meet(&self, number: usize, blocks: &[Mutex<Block>]) {
         let count = blocks.len();
+        let mut finds = [Finds::default(), Finds::default()];
         {
             let mut block = lock(&blocks[number]);
             let places = block.asked.clone();
-            self.sweep(&mut block, places);
+            self.sweep(&mut block, places, &mut finds[0]);
         }
         for step in 1..=count / 2 {
             let other = (number + step) % count;
@@ -181,14 +182,15 @@ impl<'a> Comparison<'a> {
             // In this order everywhere, or two threads might wait for each other.
             let (mut first, mut second) =
                 (lock(&blocks[number.min(other)]), lock(&blocks[number.max(other)]));
-            self.sweep_mutually(&mut first, &mut second);
+            self.sweep_mutually(&mut first, &mut second, &mut finds);
         }
     }
 
     /// The `k` nearest rows of each query of a block, which has met the candidates at the places `met` already.
     fn answer(&self, mut block: Block, met: Range<usize>) -> Vec<u32> {
-        self.sweep(&mut block, 0..met.start);
-        self.sweep(&mut block, met.end..self.order.len());
+        let mut finds = Finds::default();
+        self.sweep(&mut block, 0..met.start, &mut finds);
+        self.sweep(&mut block, met.end..self.order.len(), &mut finds);
         let candidates = self.candidates();
         let queries = block.best.into_iter().zip(block.rows);
         let nearest = queries.flat_map(|(best, query)| {
@@ -198,7 +200,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// Offers the candidates at some places to the queries of a block.
-    fn sweep(&self, block: &mut Block, places: Range<usize>) {
+    fn sweep(&self, block: &mut Block, places: Range<usize>, finds: &mut Finds) {
         if places.is_empty() {
             return;
         }
@@ -211,12 +213,13 @@ impl<'a> Comparison<'a> {
             queries: &packed.values,
             limits,
             take: |found, limits| self.offer((best, rows), (&places, first), found, limits),
+            finds,
         }
         .run();
     }
 
     /// Offers the queries of two blocks to each other.
-    fn sweep_mutually(&self, block: &mut Block, other: &mut Block) {
+    fn sweep_mutually(&self, block: &mut Block, other: &mut Block, [finds, mirrored]: &mut [Finds; 2]) {
         let places = (block.asked.clone(), other.asked.clone());
         let Block { rows, packed, norms: own_norms, best, limits, .. } = block;
         let Block { rows: other_rows, best: other_best, limits: other_limits, .. } = other;
@@ -228,6 +231,7 @@ impl<'a> Comparison<'a> {
             queries: &packed.values,
             limits,
             take: |found, limits| self.offer((best, rows), (&places.1, places.1.start), found, limits),
+            finds,
         };
         sweep.run_mirrored(Mirror {
             norms: own_norms,
@@ -235,6 +239,7 @@ impl<'a> Comparison<'a> {
             take: |found, limits| {
                 self.offer((other_best, other_rows), (&places.0, places.0.start), found, limits)
             },
+            finds: mirrored,
         });
     }
 

@@ -153,7 +153,7 @@ impl Grid {
     fn limit(&self, distance: f64, query: &Rounded, rounding: f64) -> i32 {
         let apart = distance * self.slack + query.rounding + rounding;
         // What exceeds `i32` becomes the largest.
-        ((apart * apart * self.slack).ceil() - f64::from(query.norm)) as i32
+        (apart * apart * self.slack - f64::from(query.norm) + 1.0) as i32
     }
 
     /// x − μ, times s, for the values of a row.
@@ -175,7 +175,9 @@ impl Grid {
         for (to, &value) in rounded.iter_mut().zip(&*shifted) {
             *to = (value * shrink + WHOLE).to_bits() as i16;
         }
-        let norm = rounded.iter().map(|&value| i32::from(value) * i32::from(value)).sum();
+        let norm = rounded
+            .iter()
+            .fold(0_i32, |sum, &value| sum.wrapping_add(i32::from(value).wrapping_mul(i32::from(value))));
         let pairs = || shifted.iter().zip(&*rounded).map(|(&value, &whole)| (value, f64::from(whole)));
         let rounding = sum_of_squares(pairs().map(|(value, whole)| value * shrink - whole)).sqrt();
         let error = match shrink {
@@ -261,7 +263,7 @@ impl WithLanes for PackQueries<'_> {
                 let row = &points.row(row)[grid.columns.clone()];
                 all.push(grid.round(row, &mut shifted, &mut rounded));
                 for (to, pair) in values.chunks_exact_mut(2 * QUERIES).zip(rounded.chunks(2)) {
-                    to[2 * lane..].iter_mut().zip(pair).for_each(|(to, value)| *to = -2 * value);
+                    to[2 * lane..].iter_mut().zip(pair).for_each(|(to, value)| *to = value.wrapping_mul(-2));
                 }
             }
         }

@@ -54,6 +54,8 @@ pub(crate) struct Sweep<'a, F: FnMut(&[Found], &mut [i32])> {
     pub limits: &'a mut [i32],
     /// Is told what was found, panel by panel, and lowers the limits.
     pub take: F,
+    /// Empty.
+    pub finds: &'a mut Finds,
 }
 
 impl<F: FnMut(&[Found], &mut [i32])> Sweep<'_, F> {
@@ -65,7 +67,7 @@ impl<F: FnMut(&[Found], &mut [i32])> Sweep<'_, F> {
     /// Tells every score that does not exceed the limit of its query, and every score the other way round that does
     /// not exceed the limit of its candidate.
     pub(crate) fn run_mirrored<G: FnMut(&[Found], &mut [i32])>(self, mirror: Mirror<'_, G>) {
-        dispatch(Run { sweep: self, aside: (mirror, Finds::new()) });
+        dispatch(Run { sweep: self, aside: mirror });
     }
 }
 
@@ -77,19 +79,23 @@ pub(crate) struct Mirror<'a, F: FnMut(&[Found], &mut [i32])> {
     pub limits: &'a mut [i32],
     /// Is told what was found, with the parts of query and candidate exchanged, and lowers the limits.
     pub take: F,
+    /// Empty.
+    pub finds: &'a mut Finds,
 }
 
 /// What was found and not yet told: so little that it stays in the nearest cache.
-struct Finds {
-    found: [Found; 1024],
+pub(crate) struct Finds {
+    found: [Found; 512],
     count: usize,
 }
 
-impl Finds {
-    fn new() -> Self {
-        Self { found: [Found::default(); 1024], count: 0 }
+impl Default for Finds {
+    fn default() -> Self {
+        Self { found: [Found::default(); 512], count: 0 }
     }
+}
 
+impl Finds {
     /// Whether all scores of a panel and a group of queries find room.
     #[inline(always)]
     fn has_room(&self, width: usize) -> bool {
@@ -140,7 +146,7 @@ impl Aside for Nothing {
     fn tell(&mut self) {}
 }
 
-impl<F: FnMut(&[Found], &mut [i32])> Aside for (Mirror<'_, F>, Finds) {
+impl<F: FnMut(&[Found], &mut [i32])> Aside for Mirror<'_, F> {
     #[inline(always)]
     fn look<L: Lanes, const V: usize>(
         &mut self,
@@ -148,7 +154,7 @@ impl<F: FnMut(&[Found], &mut [i32])> Aside for (Mirror<'_, F>, Finds) {
         (group, panel): (usize, usize),
         products: &[[L::Sums; V]; QUERIES],
     ) {
-        let (Mirror { norms, limits, take }, finds) = self;
+        let Self { norms, limits, take, finds } = self;
         let norms = &norms.as_chunks::<QUERIES>().0[group];
         let width = L::LANES * V;
         let score = |query: usize, v: usize| lanes.add(products[query][v], lanes.splat(norms[query]));
@@ -164,23 +170,21 @@ impl<F: FnMut(&[Found], &mut [i32])> Aside for (Mirror<'_, F>, Finds) {
                 finds.tell(take, limits);
             }
             for query in 0..QUERIES {
-                for v in 0..V {
-                    let scores = score(query, v);
-                    let low = lanes.at_most(scores, of_panel[v]);
-                    let scores = bytemuck::cast_slice::<L::Sums, i32>(std::slice::from_ref(&scores));
-                    finds.add(scores, low, |lane, score| Found {
-                        query: (panel * width + v * L::LANES + lane) as u32,
-                        place: (group * QUERIES + query) as u32,
-                        score,
-                    });
-                }
+                let scores: [L::Sums; V] = std::array::from_fn(|v| score(query, v));
+                let low =
+                    (0..V).fold(0, |all, v| all | lanes.at_most(scores[v], of_panel[v]) << (v * L::LANES));
+                finds.add(bytemuck::cast_slice(&scores), low, |lane, score| Found {
+                    query: (panel * width + lane) as u32,
+                    place: (group * QUERIES + query) as u32,
+                    score,
+                });
             }
         }
     }
 
     #[inline(always)]
     fn tell(&mut self) {
-        let (Mirror { limits, take, .. }, finds) = self;
+        let Self { limits, take, finds, .. } = self;
         finds.tell(take, limits);
     }
 }
@@ -205,12 +209,11 @@ impl<F: FnMut(&[Found], &mut [i32]), A: Aside> WithLanes for Run<'_, F, A> {
 #[inline(always)]
 fn sweep<L: Lanes, F: FnMut(&[Found], &mut [i32]), A: Aside, const V: usize>(lanes: L, run: Run<'_, F, A>) {
     let Run { sweep, mut aside } = run;
-    let Sweep { pairs, panels, norms, queries, limits, mut take } = sweep;
+    let Sweep { pairs, panels, norms, queries, limits, mut take, finds } = sweep;
     let panels = vectors::<L::Pairs, i16>(panels).as_chunks::<V>().0.chunks_exact(pairs);
     let norms = vectors::<L::Sums, i32>(norms).as_chunks::<V>().0;
     let queries = queries.as_chunks::<2>().0.as_chunks::<QUERIES>().0;
     let width = L::LANES * V;
-    let mut finds = Finds::new();
     for (panel, (rows, norms)) in panels.zip(norms).enumerate() {
         for (group, queries) in queries.chunks_exact(pairs).enumerate() {
             let sums = products(lanes, rows, queries);
@@ -226,16 +229,14 @@ fn sweep<L: Lanes, F: FnMut(&[Found], &mut [i32]), A: Aside, const V: usize>(lan
             if any != 0 {
                 for (query, sums) in sums.iter().enumerate() {
                     let limit = lanes.splat(of_group[query]);
-                    for v in 0..V {
-                        let scores = lanes.add(sums[v], norms[v]);
-                        let low = lanes.at_most(scores, limit);
-                        let scores = bytemuck::cast_slice::<L::Sums, i32>(std::slice::from_ref(&scores));
-                        finds.add(scores, low, |lane, score| Found {
-                            query: (group * QUERIES + query) as u32,
-                            place: (panel * width + v * L::LANES + lane) as u32,
-                            score,
-                        });
-                    }
+                    let scores: [L::Sums; V] = std::array::from_fn(|v| lanes.add(sums[v], norms[v]));
+                    let low =
+                        (0..V).fold(0, |all, v| all | lanes.at_most(scores[v], limit) << (v * L::LANES));
+                    finds.add(bytemuck::cast_slice(&scores), low, |lane, score| Found {
+                        query: (group * QUERIES + query) as u32,
+                        place: (panel * width + lane) as u32,
+                        score,
+                    });
                 }
                 if !finds.has_room(width) {
                     finds.tell(&mut take, limits);
@@ -269,7 +270,7 @@ fn products<L: Lanes, const V: usize>(
 /// Numbers as vectors of them; those that fill none are left out.
 #[inline(always)]
 fn vectors<V: bytemuck::Pod, N: bytemuck::Pod>(numbers: &[N]) -> &[V] {
-    let whole = numbers.len() * size_of::<N>() / size_of::<V>() * (size_of::<V>() / size_of::<N>());
+    let whole = size_of_val(numbers) / size_of::<V>() * (size_of::<V>() / size_of::<N>());
     bytemuck::cast_slice(&numbers[..whole])
 }
 
