@@ -270,3 +270,49 @@ impl WithLanes for PackQueries<'_> {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expanse_domain::{Matrix, Seed};
+
+    use super::*;
+
+    /// Every distance of rows drawn from `value` lies within its bounds.
+    fn check(cols: usize, value: impl Fn(&mut expanse_domain::Rng, usize) -> f32) {
+        let mut rng = Seed(3).rng();
+        let points = (0..60 * cols).map(|place| value(&mut rng, place / cols)).collect();
+        let points = Matrix::new(points, 60, cols).unwrap();
+        let all: Vec<usize> = (0..60).collect();
+        let grid = Grid::fit(points.view(), 0..cols, &all);
+        let round = |row: usize| {
+            let (mut shifted, mut whole) = (vec![0.0; cols], vec![0_i16; cols]);
+            (grid.round(points.row(row), &mut shifted, &mut whole), whole)
+        };
+        let rounded: Vec<(Rounded, Vec<i16>)> = all.iter().map(|&row| round(row)).collect();
+        for (row, (a, p)) in rounded.iter().enumerate() {
+            assert!(f64::from(a.norm).sqrt() <= 16_383.0);
+            assert_eq!(a.norm, p.iter().map(|&value| i32::from(value) * i32::from(value)).sum::<i32>());
+            for (other, (b, q)) in rounded.iter().enumerate() {
+                let squares = p.iter().zip(q).map(|(&p, &q)| (f64::from(p) - f64::from(q)).powi(2));
+                let apart = squares.sum::<f64>().sqrt();
+                let ends = points.row(row).iter().zip(points.row(other));
+                let squares = ends.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+                let distance = squares.sum::<f64>().sqrt() * grid.scale;
+                let (low, high) = (apart - a.rounding - b.rounding, apart + a.error + b.error);
+                let slack = distance * 1e-12;
+                assert!(low - slack <= distance && distance <= high + slack, "{low} {distance} {high}");
+            }
+        }
+    }
+
+    #[test]
+    fn distances_lie_within_their_bounds() {
+        check(7, |rng, _| rng.unit_f32() - 0.5);
+        check(300, |rng, _| rng.unit_f32() + 1000.0);
+        // One row in seven lies so far out that it is drawn in.
+        check(6, |rng, row| (rng.unit_f32() - 0.5) * if row % 7 == 0 { 1e20 } else { 1.0 });
+        check(1, |rng, row| rng.unit_f32() * if row > 50 { f32::MAX } else { 1e-40 });
+        check(5, |_, row| if row == 9 { 3.0 } else { 0.1 });
+        check(4, |_, _| 0.1);
+    }
+}
