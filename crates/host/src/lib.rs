@@ -16,6 +16,7 @@ mod kind;
 mod library;
 mod messages;
 mod objects;
+mod pages;
 mod records;
 mod registry;
 mod sealed;

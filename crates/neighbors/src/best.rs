@@ -1,50 +1,78 @@
-use crate::scores::Frame;
+use crate::{
+    grid::{Grid, Panels, Rounded},
+    search::TOGETHER,
+    tile::UNLIMITED,
+};
 
 /// The candidates of one query that may be among its `k` nearest.
 ///
-/// Scores alone decide while they can: the `k` with the least upper bounds leave no room for those whose lower bound is
-/// higher. Where that leaves too many, because they are equal or nearly so, they are measured, and the `k` best of those
-/// measured are kept. Both is done for many candidates at a time, which costs far less than to keep them in order.
+/// Scores alone decide while they can: those that are certainly further away than `k` others are let go. Where that
+/// leaves too many, because they are equal or nearly so, they are measured, and the `k` best of those measured are kept.
 pub(crate) struct Best {
     k: usize,
-    query_norm: f64,
-    /// Candidates not yet measured, as [`key`]s.
-    held: Vec<u64>,
+    query: Rounded,
+    /// Candidates not yet measured, with their scores.
+    held: Vec<(i32, u32)>,
+    /// The `k` lowest scores of all that were drawn in by nothing but rounding, in order.
+    lowest: Vec<i32>,
+    /// What is between the last of them and the limit, at most.
+    margin: i32,
     /// The nearest of those measured, in order of (squared distance, row); `k` at most.
     measured: Vec<(f64, u32)>,
-    limit: f32,
+    limit: i32,
 }
 
 /// What is known of all candidates of a search.
 pub(crate) struct Candidates<'a> {
-    /// The frame of the scores.
-    pub frame: &'a Frame,
-    /// By place: its floor.
-    pub floors: &'a [f32],
+    /// What their scores mean.
+    pub grid: &'a Grid,
+    /// By place.
+    pub panels: &'a Panels,
     /// By place: its row.
     pub rows: &'a [u32],
 }
 
-/// The squared distances of a query to four rows.
-pub(crate) trait Measure: Fn([u32; 4]) -> [f64; 4] {}
+/// The squared distances of a query to some rows.
+pub(crate) trait Measure: Fn([u32; TOGETHER]) -> [f64; TOGETHER] {}
 
-impl<F: Fn([u32; 4]) -> [f64; 4]> Measure for F {}
+impl<F: Fn([u32; TOGETHER]) -> [f64; TOGETHER]> Measure for F {}
 
 impl Best {
-    pub(crate) fn new(k: usize, query_norm: f64) -> Self {
-        let held = Vec::with_capacity(most_held(k));
-        Self { k, query_norm, held, measured: Vec::new(), limit: f32::INFINITY }
+    pub(crate) fn new(k: usize, query: Rounded, candidates: &Candidates<'_>) -> Self {
+        let (held, lowest) = (Vec::with_capacity(most_held(k)), vec![UNLIMITED; k]);
+        let mut best = Self { k, query, held, lowest, margin: 0, measured: Vec::new(), limit: UNLIMITED };
+        best.leave_out(UNLIMITED, candidates);
+        best
+    }
+
+    /// Leaves out what is certain to be further away than `k` candidates whose scores are at most this, and that were
+    /// drawn in by nothing but rounding.
+    pub(crate) fn leave_out(&mut self, score: i32, candidates: &Candidates<'_>) {
+        let limit = candidates.grid.limit_of_score(score, &self.query, candidates.panels.rounding);
+        self.limit = self.limit.min(limit);
+        // The lower a score, the less lies between it and its limit.
+        self.margin = limit.saturating_sub(score);
     }
 
     /// Takes a candidate whose score does not exceed the limit, and answers the limit from then on.
     #[inline(always)]
     pub(crate) fn offer(
         &mut self,
-        (place, score): (usize, f32),
+        (place, score): (u32, i32),
         candidates: &Candidates<'_>,
         measure: impl Measure,
-    ) -> f32 {
-        self.held.push(key(score, place as u32));
+    ) -> i32 {
+        self.held.push((score, place));
+        if candidates.panels.is_near(place as usize) {
+            let mut before = i32::MIN;
+            for lowest in &mut self.lowest {
+                let own = *lowest;
+                *lowest = own.min(score).max(before);
+                before = own;
+            }
+            let last = self.lowest[self.k - 1];
+            self.limit = self.limit.min(last.saturating_add(self.margin));
+        }
         if self.held.len() == most_held(self.k) {
             self.make_room(candidates, measure);
         }
@@ -52,7 +80,7 @@ impl Best {
     }
 
     /// Scores beyond this are of no use.
-    pub(crate) fn limit(&self) -> f32 {
+    pub(crate) fn limit(&self) -> i32 {
         self.limit
     }
 
@@ -75,19 +103,11 @@ impl Best {
         }
     }
 
-    /// Lets go what is certain to be further away than `k` others that are held.
+    /// Lets go what is certain to be further away than `k` others.
     fn thin(&mut self, candidates: &Candidates<'_>) {
-        if self.held.len() <= self.k {
-            return;
-        }
-        self.held.select_nth_unstable(self.k - 1);
-        let upper = |&key: &u64| {
-            let width = candidates.frame.width(self.query_norm, candidates.floors[place(key) as usize]);
-            f64::from(score(key)) + width
-        };
-        let farthest = self.held[..self.k].iter().map(upper).fold(f64::NEG_INFINITY, f64::max);
-        self.limit = self.limit.min((farthest as f32).next_up());
-        self.held.retain(|&key| score(key) <= self.limit);
+        self.leave_out(self.lowest[self.k - 1], candidates);
+        let limit = self.limit;
+        self.held.retain(|&(score, _)| score <= limit);
     }
 
     /// Measures what is held and keeps the `k` best of all measured.
@@ -95,12 +115,14 @@ impl Best {
         let full = (self.measured.len() == self.k).then(|| self.measured.last().copied()).flatten();
         // At the best of all distances, 0, it would not get in. This spares measuring duplicates without end.
         let may_enter = |row: &u32| full.is_none_or(|(distance, last)| distance > 0.0 || *row < last);
-        let rows = self.held.iter().map(|&key| candidates.rows[place(key) as usize]).filter(may_enter);
+        let rows = self.held.iter().map(|&(_, place)| candidates.rows[place as usize]).filter(may_enter);
+        self.measured.reserve(self.held.len());
         measure_into(&mut self.measured, rows, measure);
         self.held.clear();
         self.measured.truncate(self.k);
         if let (true, Some(&(distance, _))) = (self.measured.len() == self.k, self.measured.last()) {
-            self.limit = self.limit.min(candidates.frame.limit(distance, self.query_norm));
+            let limit = candidates.grid.limit_of_distance(distance, &self.query, candidates.panels.rounding);
+            self.limit = self.limit.min(limit);
         }
     }
 }
@@ -112,9 +134,9 @@ pub(crate) fn measure_into(
     measure: impl Measure,
 ) {
     while let Some(first) = rows.next() {
-        let mut four = [first; 4];
-        let more = four[1..].iter_mut().zip(&mut rows).map(|(to, row)| *to = row).count();
-        measured.extend(measure(four).into_iter().zip(four).take(1 + more));
+        let mut together = [first; TOGETHER];
+        let more = together[1..].iter_mut().zip(&mut rows).map(|(to, row)| *to = row).count();
+        measured.extend(measure(together).into_iter().zip(together).take(1 + more));
     }
     measured.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
 }
@@ -122,40 +144,4 @@ pub(crate) fn measure_into(
 /// So many candidates are held before they are thinned out.
 fn most_held(k: usize) -> usize {
     k + (k / 2).max(16)
-}
-
-/// A number that orders as (score, place) does, where no score is NaN.
-fn key(score: f32, place: u32) -> u64 {
-    let bits = score.to_bits();
-    let ordered = if bits >> 31 == 0 { bits | 1 << 31 } else { !bits };
-    u64::from(ordered) << 32 | u64::from(place)
-}
-
-/// The score of a [`key`].
-fn score(key: u64) -> f32 {
-    let ordered = (key >> 32) as u32;
-    f32::from_bits(if ordered >> 31 == 1 { ordered & !(1 << 31) } else { !ordered })
-}
-
-/// The place of a [`key`].
-fn place(key: u64) -> u32 {
-    key as u32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_order_by_score_and_then_by_place() {
-        let scores = [f32::NEG_INFINITY, -3.5, -1e-40, -0.0, 0.0, 1e-40, 2.0, f32::INFINITY];
-        let keys: Vec<u64> =
-            scores.into_iter().flat_map(|score| [7, u32::MAX].map(|place| key(score, place))).collect();
-        assert!(keys.is_sorted());
-        for (&key, of) in
-            keys.iter().zip(scores.into_iter().flat_map(|score| [(score, 7), (score, u32::MAX)]))
-        {
-            assert_eq!((score(key).to_bits(), place(key)), (of.0.to_bits(), of.1));
-        }
-    }
 }

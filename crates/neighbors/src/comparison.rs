@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use crate::{
     Itself, Neighbors, NeighborsError, Search,
     best::{Best, Candidates},
-    scores::{Frame, Panels, Queries},
-    tile::{Mirror, QUERIES, Sweep, panel_width},
+    grid::{Grid, Panels, Queries, Rounded},
+    tile::{Finds, Found, Least, Mirror, NO_CANDIDATE, NO_QUERY, QUERIES, Sweep, panel_width},
 };
 
 /// Queries of one pass over the candidates, and of one task: a panel stays in the nearest cache for all of them.
@@ -20,6 +20,9 @@ const BLOCK: usize = 128;
 
 /// Queries that are answered together, and so meet one another once. It bounds the memory.
 const PART: usize = 128 * BLOCK;
+
+/// One of so many panels is a sample of all.
+const SAMPLED: usize = 32;
 
 /// The `k` nearest candidates of every query, by comparing all of them.
 pub(crate) fn compare(
@@ -63,10 +66,12 @@ pub(crate) fn compare(
 struct Comparison<'a> {
     search: &'a Search<'a>,
     k: usize,
-    frame: Frame,
+    grid: Grid,
     /// The candidates in the order in which they are looked at: the place of a candidate is where it stands here.
     order: Vec<u32>,
     panels: Panels,
+    /// Panels from which the first limits are found.
+    sample: Vec<usize>,
     /// The queries in the order in which they are answered.
     asked: Vec<u32>,
     /// Whether every query is a candidate, no two the same one, so that the first places are those of the queries.
@@ -79,39 +84,40 @@ struct Block {
     asked: Range<usize>,
     rows: Vec<usize>,
     packed: Queries,
-    /// What is added to their products where they are candidates, `f32[groups, QUERIES]`; infinite beyond the last.
-    floors: Vec<f32>,
+    /// What is added to their products where they are candidates, `i32[groups, QUERIES]`.
+    norms: Vec<i32>,
     best: Vec<Best>,
     /// The limit of each; below everything beyond the last.
-    limits: Vec<f32>,
+    limits: Vec<i32>,
 }
 
 impl<'a> Comparison<'a> {
-    fn new(search: &'a Search<'a>, mut candidates: Vec<usize>, queries: &[usize], k: usize) -> Self {
-        let count = candidates.len();
-        candidates.extend_from_slice(queries);
-        let frame = Frame::fit(search.points, search.columns.clone(), &candidates);
-        candidates.truncate(count);
+    fn new(search: &'a Search<'a>, candidates: Vec<usize>, queries: &[usize], k: usize) -> Self {
+        let grid = Grid::fit(search.points, search.columns.clone(), &candidates);
         let mut sorted = queries.to_vec();
         sorted.sort_unstable();
-        let mutual = sorted.is_sorted_by(|a, b| a < b)
-            && sorted.iter().all(|query| candidates.binary_search(query).is_ok());
+        // Both ascend, so that one walk along both tells the candidates that are no queries.
+        let mut unmet = sorted.iter().peekable();
+        let is_other = |&row: &usize| unmet.next_if(|&&query| query == row).is_none();
+        let others: Vec<u32> = candidates.iter().copied().filter(is_other).map(|row| row as u32).collect();
+        let mutual = unmet.peek().is_none() && sorted.is_sorted_by(|a, b| a < b);
         let mut asked: Vec<u32> = (0..queries.len() as u32).collect();
-        let mut order: Vec<u32> = candidates.into_iter().map(|row| row as u32).collect();
         // Looked at in random order, few candidates are nearer than all before them, however the rows are
         // sorted.
         let mut rng = Seed(0).derive("neighbors", &[]).rng();
-        if mutual {
-            order.retain(|&row| sorted.binary_search(&(row as usize)).is_err());
+        let order = if mutual {
+            let mut others = others;
             rng.shuffle(&mut asked);
-        }
-        rng.shuffle(&mut order);
-        if mutual {
-            let others = std::mem::take(&mut order);
-            order = asked.iter().map(|&query| queries[query as usize] as u32).chain(others).collect();
-        }
-        let panels = frame.candidates(search.points, &order);
-        Self { search, k, frame, order, panels, asked, mutual }
+            rng.shuffle(&mut others);
+            asked.iter().map(|&query| queries[query as usize] as u32).chain(others).collect()
+        } else {
+            let mut order: Vec<u32> = candidates.into_iter().map(|row| row as u32).collect();
+            rng.shuffle(&mut order);
+            order
+        };
+        let panels = grid.candidates(search.points, &order);
+        let sample = sample(&panels, order.len(), k);
+        Self { search, k, grid, order, panels, sample, asked, mutual }
     }
 
     /// The queries of a part, block by block.
@@ -120,28 +126,53 @@ impl<'a> Comparison<'a> {
             let asked = start..part.end.min(start + BLOCK);
             let rows: Vec<usize> =
                 self.asked[asked.clone()].iter().map(|&query| queries[query as usize]).collect();
-            let packed = self.frame.queries(self.search.points, &rows);
-            let best = packed.norms.iter().map(|&norm| Best::new(self.k, norm)).collect();
+            let packed = self.grid.queries(self.search.points, &rows);
+            let best = |&query: &Rounded| Best::new(self.k, query, &self.candidates());
+            let mut best: Vec<Best> = packed.rounded.iter().map(best).collect();
+            self.leave_out(&packed, &mut best);
             let padded = rows.len().next_multiple_of(QUERIES.max(panel_width()));
-            let mut limits = vec![f32::NEG_INFINITY; padded];
-            limits[..rows.len()].fill(f32::INFINITY);
-            let mut floors = Vec::new();
+            let mut limits: Vec<i32> = best.iter().map(Best::limit).collect();
+            limits.resize(padded, NO_QUERY);
+            let mut norms = Vec::new();
             if self.mutual {
-                floors.extend_from_slice(&self.panels.floors[asked.clone()]);
-                floors.resize(padded, f32::INFINITY);
+                norms.extend_from_slice(&self.panels.norms[asked.clone()]);
+                norms.resize(padded, NO_CANDIDATE);
             }
-            Mutex::new(Block { asked, rows, packed, floors, best, limits })
+            Mutex::new(Block { asked, rows, packed, norms, best, limits })
         };
         part.clone().into_par_iter().step_by(BLOCK).map(block).collect()
+    }
+
+    /// Finds first limits: in a sample, the least scores at different places in a panel are those of different
+    /// candidates, of which a query itself may be one.
+    fn leave_out(&self, queries: &Queries, best: &mut [Best]) {
+        if self.sample.is_empty() {
+            return;
+        }
+        let mut least = vec![0; best.len().next_multiple_of(QUERIES) * panel_width()];
+        Least {
+            pairs: self.grid.pairs(),
+            panels: &self.panels.values,
+            norms: &self.panels.norms,
+            among: &self.sample,
+            queries: &queries.values,
+            least: &mut least,
+        }
+        .run();
+        for (best, least) in best.iter_mut().zip(least.chunks_exact_mut(panel_width())) {
+            let score = *least.select_nth_unstable(self.k).1;
+            best.leave_out(score, &self.candidates());
+        }
     }
 
     /// Lets a block meet itself, and half of the others, so that every two blocks meet once.
     fn meet(&self, number: usize, blocks: &[Mutex<Block>]) {
         let count = blocks.len();
+        let mut finds = [Finds::default(), Finds::default()];
         {
             let mut block = lock(&blocks[number]);
             let places = block.asked.clone();
-            self.sweep(&mut block, places);
+            self.sweep(&mut block, places, &mut finds[0]);
         }
         for step in 1..=count / 2 {
             let other = (number + step) % count;
@@ -151,14 +182,15 @@ impl<'a> Comparison<'a> {
             // In this order everywhere, or two threads might wait for each other.
             let (mut first, mut second) =
                 (lock(&blocks[number.min(other)]), lock(&blocks[number.max(other)]));
-            self.sweep_mutually(&mut first, &mut second);
+            self.sweep_mutually(&mut first, &mut second, &mut finds);
         }
     }
 
     /// The `k` nearest rows of each query of a block, which has met the candidates at the places `met` already.
     fn answer(&self, mut block: Block, met: Range<usize>) -> Vec<u32> {
-        self.sweep(&mut block, 0..met.start);
-        self.sweep(&mut block, met.end..self.order.len());
+        let mut finds = Finds::default();
+        self.sweep(&mut block, 0..met.start, &mut finds);
+        self.sweep(&mut block, met.end..self.order.len(), &mut finds);
         let candidates = self.candidates();
         let queries = block.best.into_iter().zip(block.rows);
         let nearest = queries.flat_map(|(best, query)| {
@@ -168,76 +200,94 @@ impl<'a> Comparison<'a> {
     }
 
     /// Offers the candidates at some places to the queries of a block.
-    fn sweep(&self, block: &mut Block, places: Range<usize>) {
+    fn sweep(&self, block: &mut Block, places: Range<usize>, finds: &mut Finds) {
         if places.is_empty() {
             return;
         }
         let Block { rows, packed, best, limits, .. } = block;
-        let (first, panels, floors) = self.panels_of(&places);
+        let (first, panels, norms) = self.panels_of(&places);
         Sweep {
-            columns: self.search.columns.len(),
+            pairs: self.grid.pairs(),
             panels,
-            floors,
+            norms,
             queries: &packed.values,
             limits,
-            found: |query, place, score| {
-                self.offer((&mut best[query], rows[query]), &places, (first + place, score))
-            },
+            take: |found, limits| self.offer((best, rows), (&places, first), found, limits),
+            finds,
         }
         .run();
     }
 
     /// Offers the queries of two blocks to each other.
-    fn sweep_mutually(&self, block: &mut Block, other: &mut Block) {
+    fn sweep_mutually(&self, block: &mut Block, other: &mut Block, [finds, mirrored]: &mut [Finds; 2]) {
         let places = (block.asked.clone(), other.asked.clone());
-        let Block { rows, packed, floors: own_floors, best, limits, .. } = block;
+        let Block { rows, packed, norms: own_norms, best, limits, .. } = block;
         let Block { rows: other_rows, best: other_best, limits: other_limits, .. } = other;
-        let (_, panels, floors) = self.panels_of(&places.1);
+        let (_, panels, norms) = self.panels_of(&places.1);
         let sweep = Sweep {
-            columns: self.search.columns.len(),
+            pairs: self.grid.pairs(),
             panels,
-            floors,
+            norms,
             queries: &packed.values,
             limits,
-            found: |query, place, score| {
-                self.offer((&mut best[query], rows[query]), &places.1, (places.1.start + place, score))
-            },
+            take: |found, limits| self.offer((best, rows), (&places.1, places.1.start), found, limits),
+            finds,
         };
         sweep.run_mirrored(Mirror {
-            floors: own_floors,
+            norms: own_norms,
             limits: other_limits,
-            found: |candidate, query, score| {
-                let own = (&mut other_best[candidate], other_rows[candidate]);
-                self.offer(own, &places.0, (places.0.start + query, score))
+            take: |found, limits| {
+                self.offer((other_best, other_rows), (&places.0, places.0.start), found, limits)
             },
+            finds: mirrored,
         });
     }
 
-    /// Offers a query the candidate at a place, if that is one of `places`, and answers the limit of the query.
-    #[inline(always)]
+    /// Offers queries the candidates that were found for them, if they are at one of `places`, and sets their limits.
     fn offer(
         &self,
-        (best, query): (&mut Best, usize),
-        places: &Range<usize>,
-        (place, score): (usize, f32),
-    ) -> f32 {
-        let itself = || self.search.itself == Itself::Excluded && self.order[place] as usize == query;
-        if !places.contains(&place) || itself() {
-            return best.limit();
+        (best, rows): (&mut [Best], &[usize]),
+        (places, first): (&Range<usize>, usize),
+        found: &[Found],
+        limits: &mut [i32],
+    ) {
+        let candidates = self.candidates();
+        for &Found { query, place, score } in found {
+            let (query, place) = (query as usize, first + place as usize);
+            // Since it was found, the limit may have been lowered.
+            if score > limits[query] || !places.contains(&place) {
+                continue;
+            }
+            let row = rows[query];
+            if self.search.itself == Itself::Excluded && self.order[place] as usize == row {
+                continue;
+            }
+            let measure = |rows| self.search.squared_distances(row, rows);
+            limits[query] = best[query].offer((place as u32, score), &candidates, measure);
         }
-        best.offer((place, score), &self.candidates(), |rows| self.search.squared_distances(query, rows))
     }
 
     fn candidates(&self) -> Candidates<'_> {
-        Candidates { frame: &self.frame, floors: &self.panels.floors, rows: &self.order }
+        Candidates { grid: &self.grid, panels: &self.panels, rows: &self.order }
     }
 
-    /// The panels that hold some places: their first place, their values and their floors.
-    fn panels_of(&self, places: &Range<usize>) -> (usize, &[f32], &[f32]) {
-        let (width, columns) = (panel_width(), self.search.columns.len());
+    /// The panels that hold some places: their first place, their values and their norms.
+    fn panels_of(&self, places: &Range<usize>) -> (usize, &[i16], &[i32]) {
+        let (width, values) = (panel_width(), 2 * self.grid.pairs());
         let (first, end) = (places.start / width * width, places.end.next_multiple_of(width));
-        (first, &self.panels.values[first * columns..end * columns], &self.panels.floors[first..end])
+        (first, &self.panels.values[first * values..end * values], &self.panels.norms[first..end])
     }
+}
+
+/// A share of the panels that hold `count` candidates, without those with a row that was drawn in far; none for many
+/// neighbours.
+fn sample(panels: &Panels, count: usize, k: usize) -> Vec<usize> {
+    let width = panel_width();
+    if k >= width / 2 {
+        return Vec::new();
+    }
+    let is_near = |panel: &usize| (panel * width..(panel + 1) * width).all(|place| panels.is_near(place));
+    (0..count / width).skip(SAMPLED / 2).step_by(SAMPLED).filter(is_near).collect()
 }
 
 fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {

@@ -11,7 +11,7 @@ use expanse_domain::Seed;
 use instant_distance::{Builder, Heuristic, Hnsw, Point};
 use rayon::prelude::*;
 
-use crate::{Neighbors, NeighborsError, Search, comparison::compare, scores::Frame};
+use crate::{Neighbors, NeighborsError, Search, comparison::compare, frame::Frame};
 
 /// Fewer candidates than this are compared one by one, which is as fast, and exact.
 pub(crate) const FEWEST: usize = 4096;
@@ -86,9 +86,7 @@ pub(crate) fn nearest(
 ) -> Result<Neighbors, NeighborsError> {
     let width = search.columns.len().next_multiple_of(LANES);
     let frame = Frame::fit(search.points, search.columns.clone(), &candidates);
-    let pack = |row: usize, values: &mut [f32]| {
-        frame.packed(search.points, row, |column, value| values[column] = value);
-    };
+    let pack = |row: usize, values: &mut [f32]| frame.pack(search.points, row, values);
     let mut packed = vec![0.0; candidates.len() * width];
     packed.par_chunks_mut(width).zip(&candidates).for_each(|(values, &row)| pack(row, values));
     let pulse = Pulse { watch: search.watch, beats: AtomicU32::new(0) };

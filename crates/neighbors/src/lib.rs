@@ -2,8 +2,8 @@
 //!
 //! [`nearest`] answers a [`Search`] with [`Neighbors`]. Exact means: the answer is that of comparing every
 //! pair directly, in order of (squared distance, row number), with the squared distance Σⱼ (aⱼ − bⱼ)² summed
-//! in `f64` from the first column to the last. A blocked `f32` product in vector registers only says which pairs need
-//! no comparing.
+//! in `f64` from the first column to the last. A blocked product of whole numbers of 16 bits in vector registers only says
+//! which pairs need no comparing.
 //!
 //! For so many rows that this takes too long there is [`Index::Approximate`], a graph that is walked along, which tells its recall.
 //!
@@ -14,8 +14,10 @@ use std::ops::Range;
 mod best;
 mod comparison;
 mod error;
+mod frame;
 mod graph;
-mod scores;
+mod grid;
+mod lanes;
 mod search;
 mod tile;
 

@@ -5,7 +5,13 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Neighbors, NeighborsError, best::measure_into, comparison::compare, graph};
+use crate::{
+    Neighbors, NeighborsError,
+    best::measure_into,
+    comparison::compare,
+    graph,
+    lanes::{Lanes, WithLanes, dispatch},
+};
 
 /// What to search, and how. `Search { itself, ..Search::of(points) }` names only what differs from the
 /// default.
@@ -61,18 +67,43 @@ impl<'a> Search<'a> {
         measured
     }
 
-    /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last, for four b at once: each sum waits
+    /// Σⱼ (aⱼ − bⱼ)² over the columns that count, in `f64`, from the first to the last, for several b at once: each sum waits
     /// for its last term, but not for those of the others.
-    pub(crate) fn squared_distances(&self, a: usize, b: [u32; 4]) -> [f64; 4] {
+    pub(crate) fn squared_distances(&self, a: usize, b: [u32; TOGETHER]) -> [f64; TOGETHER] {
         let values = |row| &self.points.row(row)[self.columns.clone()];
-        let a = values(a);
-        let b = b.map(|row| &values(row as usize)[..a.len()]);
-        let mut sums = [0.0; 4];
-        for (column, &a) in a.iter().enumerate() {
-            for (sum, b) in sums.iter_mut().zip(b) {
-                let difference = f64::from(a) - f64::from(b[column]);
-                *sum += difference * difference;
+        dispatch(SquaredDistances { a: values(a), b: b.map(|row| values(row as usize)) })
+    }
+}
+
+/// Rows that are measured together.
+pub(crate) const TOGETHER: usize = 8;
+
+struct SquaredDistances<'a> {
+    a: &'a [f32],
+    b: [&'a [f32]; TOGETHER],
+}
+
+impl WithLanes for SquaredDistances<'_> {
+    type Output = [f64; TOGETHER];
+
+    #[inline(always)]
+    fn with<L: Lanes>(self, _: L) -> [f64; TOGETHER] {
+        let square = |a: f32, b: f32| (f64::from(a) - f64::from(b)) * (f64::from(a) - f64::from(b));
+        let mut sums = [0.0; TOGETHER];
+        let (chunks, rest) = self.a.as_chunks::<8>();
+        for (chunk, a) in chunks.iter().enumerate() {
+            // The squares of a row side by side in vectors; the sums in order.
+            let mut squares = [[0.0; 8]; TOGETHER];
+            for (squares, b) in squares.iter_mut().zip(self.b) {
+                let columns = a.iter().zip(&b.as_chunks::<8>().0[chunk]);
+                squares.iter_mut().zip(columns).for_each(|(to, (&a, &b))| *to = square(a, b));
             }
+            for column in 0..8 {
+                sums.iter_mut().zip(&squares).for_each(|(sum, squares)| *sum += squares[column]);
+            }
+        }
+        for (column, &a) in (self.a.len() - rest.len()..).zip(rest) {
+            sums.iter_mut().zip(self.b).for_each(|(sum, b)| *sum += square(a, b[column]));
         }
         sums
     }
@@ -83,9 +114,9 @@ impl<'a> Search<'a> {
 /// With [`Index::Approximate`], and unless the candidates are so few that it is not worth its while, some rows may be
 /// others that are further away; [`Neighbors::recall`] then tells how many were found.
 ///
-/// The result does not depend on the number of threads. Work is one `f32` product of queries and candidates, of which
-/// no score is stored that cannot matter, and little more than k direct distances per query. Memory is that of the
-/// candidates once more, in `f32`, and of the answer.
+/// The result does not depend on the number of threads. Work is one product of queries and candidates, rounded to 16
+/// bits, of which no score is stored that cannot matter, and little more than k direct distances per query. Memory is that
+/// of the candidates once more, in 16 bits, and of the answer.
 ///
 /// # Errors
 ///
@@ -130,6 +161,10 @@ fn check(search: &Search<'_>, queries: &[usize], k: usize) -> Result<Vec<usize>,
     }
     let not_finite = |&row: &usize| {
         let values = &points.row(row)[start..end];
+        // All of them are looked at before the question is asked, so that it takes no branch for each.
+        if values.iter().fold(true, |all, value| all & value.is_finite()) {
+            return None;
+        }
         let place = values.iter().position(|value| !value.is_finite())?;
         Some(NeighborsError::NotFinite { row, column: start + place, value: values[place] })
     };

@@ -1,9 +1,9 @@
-//! The product of a block of queries with all candidates, and the look at every score, in vector registers.
+//! The product of a block of queries with candidates, and the look at every score, in vector registers.
 //!
 //! A score is never stored unless it is low enough: `n` queries and `m` candidates take `n · m` multiplications and
 //! additions per column, but no memory for `n · m` numbers.
 
-use pulp::{Simd, WithSimd};
+use crate::lanes::{Lanes, WithLanes, dispatch};
 
 /// Queries that one pass over a panel takes together: with two vectors of candidates, their sums fill sixteen
 /// registers.
@@ -12,56 +12,127 @@ pub(crate) const QUERIES: usize = 8;
 /// Candidates in one panel: what [`QUERIES`] queries meet in one pass over its columns.
 pub(crate) fn panel_width() -> usize {
     struct Width;
-    impl WithSimd for Width {
+    impl WithLanes for Width {
         type Output = usize;
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES * vectors::<S>()
+        #[inline(always)]
+        fn with<L: Lanes>(self, _: L) -> usize {
+            L::LANES * L::VECTORS
         }
     }
     dispatch(Width)
 }
 
-/// A block of queries against panels of candidates.
-pub(crate) struct Sweep<'a, F> {
-    /// Columns of a row.
-    pub columns: usize,
-    /// `f32[panels, columns, panel width]`.
-    pub panels: &'a [f32],
-    /// What is added to the product of each candidate, `f32[panels, panel width]`.
-    pub floors: &'a [f32],
-    /// `f32[groups, columns, QUERIES]`.
-    pub queries: &'a [f32],
-    /// By query: scores up to here are told; `f32[groups, QUERIES]`.
-    pub limits: &'a mut [f32],
-    /// Is told query, candidate and score, and answers the query's limit from then on.
-    pub found: F,
+/// What is added to the product of a candidate that is none: more than any score.
+pub(crate) const NO_CANDIDATE: i32 = 900_000_000;
+
+/// The limit of a query that leaves nothing out.
+pub(crate) const UNLIMITED: i32 = NO_CANDIDATE - 1;
+
+/// The limit of a query that is none: less than any score.
+pub(crate) const NO_QUERY: i32 = -300_000_000;
+
+/// A score that does not exceed the limit that its query had.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Found {
+    pub query: u32,
+    /// Where the candidate stands in the panels.
+    pub place: u32,
+    pub score: i32,
 }
 
-impl<F: FnMut(usize, usize, f32) -> f32> Sweep<'_, F> {
-    /// Tells every score that does not exceed the limit of its query, by panel, then by query.
+/// A block of queries against panels of candidates.
+pub(crate) struct Sweep<'a, F: FnMut(&[Found], &mut [i32])> {
+    /// Pairs of columns of a row.
+    pub pairs: usize,
+    /// `i16[panels, pairs, vectors, 2 · lanes]`.
+    pub panels: &'a [i16],
+    /// What is added to the product of each candidate, `i32[panels, panel width]`.
+    pub norms: &'a [i32],
+    /// `i16[groups, pairs, QUERIES, 2]`.
+    pub queries: &'a [i16],
+    /// By query: scores up to here are told; `i32[groups, QUERIES]`.
+    pub limits: &'a mut [i32],
+    /// Is told what was found, panel by panel, and lowers the limits.
+    pub take: F,
+    /// Empty.
+    pub finds: &'a mut Finds,
+}
+
+impl<F: FnMut(&[Found], &mut [i32])> Sweep<'_, F> {
+    /// Tells every score that does not exceed the limit of its query.
     pub(crate) fn run(self) {
         dispatch(Run { sweep: self, aside: Nothing });
+    }
+
+    /// Tells every score that does not exceed the limit of its query, and every score the other way round that does
+    /// not exceed the limit of its candidate.
+    pub(crate) fn run_mirrored<G: FnMut(&[Found], &mut [i32])>(self, mirror: Mirror<'_, G>) {
+        dispatch(Run { sweep: self, aside: mirror });
     }
 }
 
 /// The same products, looked at from the candidates, for which each query is a candidate, too.
-pub(crate) struct Mirror<'a, F> {
-    /// What is added to the product of each query, `f32[groups, QUERIES]`.
-    pub floors: &'a [f32],
-    /// By candidate: scores up to here are told; `f32[panels, panel width]`.
-    pub limits: &'a mut [f32],
-    /// Is told candidate, query and score, and answers the candidate's limit from then on.
-    pub found: F,
+pub(crate) struct Mirror<'a, F: FnMut(&[Found], &mut [i32])> {
+    /// What is added to the product of each query, `i32[groups, QUERIES]`.
+    pub norms: &'a [i32],
+    /// By candidate: scores up to here are told; `i32[panels, panel width]`.
+    pub limits: &'a mut [i32],
+    /// Is told what was found, with the parts of query and candidate exchanged, and lowers the limits.
+    pub take: F,
+    /// Empty.
+    pub finds: &'a mut Finds,
+}
+
+/// What was found and not yet told: so little that it stays in the nearest cache.
+pub(crate) struct Finds {
+    found: [Found; 512],
+    count: usize,
+}
+
+impl Default for Finds {
+    fn default() -> Self {
+        Self { found: [Found::default(); 512], count: 0 }
+    }
+}
+
+impl Finds {
+    /// Whether all scores of a panel and a group of queries find room.
+    #[inline(always)]
+    fn has_room(&self, width: usize) -> bool {
+        self.count + QUERIES * width <= self.found.len()
+    }
+
+    /// Adds the scores of the lanes `low`.
+    #[inline(always)]
+    fn add(&mut self, scores: &[i32], mut low: u64, found: impl Fn(usize, i32) -> Found) {
+        while low != 0 {
+            let lane = low.trailing_zeros() as usize;
+            low &= low - 1;
+            self.found[self.count] = found(lane, scores[lane]);
+            self.count += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn tell(&mut self, take: &mut impl FnMut(&[Found], &mut [i32]), limits: &mut [i32]) {
+        if self.count > 0 {
+            take(&self.found[..self.count], limits);
+            self.count = 0;
+        }
+    }
 }
 
 /// What is done with the products of a group of queries and a panel besides.
 trait Aside {
-    fn look<S: Simd, const V: usize>(
+    fn look<L: Lanes, const V: usize>(
         &mut self,
-        simd: S,
+        lanes: L,
         place: (usize, usize),
-        products: &[[S::f32s; V]; QUERIES],
+        products: &[[L::Sums; V]; QUERIES],
     );
+
+    /// After the last group.
+    fn tell(&mut self);
 }
 
 /// Nothing.
@@ -69,169 +140,193 @@ struct Nothing;
 
 impl Aside for Nothing {
     #[inline(always)]
-    fn look<S: Simd, const V: usize>(&mut self, _: S, _: (usize, usize), _: &[[S::f32s; V]; QUERIES]) {}
+    fn look<L: Lanes, const V: usize>(&mut self, _: L, _: (usize, usize), _: &[[L::Sums; V]; QUERIES]) {}
+
+    #[inline(always)]
+    fn tell(&mut self) {}
 }
 
-impl<F: FnMut(usize, usize, f32) -> f32> Aside for Mirror<'_, F> {
+impl<F: FnMut(&[Found], &mut [i32])> Aside for Mirror<'_, F> {
     #[inline(always)]
-    fn look<S: Simd, const V: usize>(
+    fn look<L: Lanes, const V: usize>(
         &mut self,
-        simd: S,
+        lanes: L,
         (group, panel): (usize, usize),
-        products: &[[S::f32s; V]; QUERIES],
+        products: &[[L::Sums; V]; QUERIES],
     ) {
-        let Self { floors, limits, found } = self;
-        let floors = &floors.as_chunks::<QUERIES>().0[group];
-        let width = S::F32_LANES * V;
-        let limits = &mut limits[panel * width..][..width];
-        let score =
-            |query: usize, v: usize| simd.add_f32s(products[query][v], simd.splat_f32s(floors[query]));
-        let low = |scores, limits: &[f32], v: usize| {
-            bits::<S>(simd.less_than_or_equal_f32s(scores, S::as_simd_f32s(limits).0[v]))
-        };
+        let Self { norms, limits, take, finds } = self;
+        let norms = &norms.as_chunks::<QUERIES>().0[group];
+        let width = L::LANES * V;
+        let score = |query: usize, v: usize| lanes.add(products[query][v], lanes.splat(norms[query]));
+        let of_panel: [L::Sums; V] = std::array::from_fn(|v| {
+            vectors::<L::Sums, i32>(&limits[panel * width + v * L::LANES..][..L::LANES])[0]
+        });
         let any = (0..V).fold(0, |any, v| {
-            let least = (1..QUERIES).fold(score(0, v), |least, query| simd.min_f32s(least, score(query, v)));
-            any | low(least, limits, v)
+            let least = (1..QUERIES).fold(score(0, v), |least, query| lanes.min(least, score(query, v)));
+            any | lanes.at_most(least, of_panel[v])
         });
         if any != 0 {
+            if !finds.has_room(width) {
+                finds.tell(take, limits);
+            }
             for query in 0..QUERIES {
-                for v in 0..V {
-                    let scores = score(query, v);
-                    let low = low(scores, limits, v);
-                    if low != 0 {
-                        let place = (group * QUERIES + query, panel * width + v * S::F32_LANES);
-                        let limits = &mut limits[v * S::F32_LANES..][..S::F32_LANES];
-                        let scores = bytemuck::cast_slice::<S::f32s, f32>(std::slice::from_ref(&scores));
-                        tell_mirrored(place, (scores, low), limits, found);
-                    }
-                }
+                let scores: [L::Sums; V] = std::array::from_fn(|v| score(query, v));
+                let low =
+                    (0..V).fold(0, |all, v| all | lanes.at_most(scores[v], of_panel[v]) << (v * L::LANES));
+                finds.add(bytemuck::cast_slice(&scores), low, |lane, score| Found {
+                    query: (panel * width + lane) as u32,
+                    place: (group * QUERIES + query) as u32,
+                    score,
+                });
             }
         }
     }
-}
 
-impl<F: FnMut(usize, usize, f32) -> f32> Sweep<'_, F> {
-    /// Tells every score that does not exceed the limit of its query, and every score the other way round that does
-    /// not exceed the limit of its candidate.
-    pub(crate) fn run_mirrored<G: FnMut(usize, usize, f32) -> f32>(self, mirror: Mirror<'_, G>) {
-        dispatch(Run { sweep: self, aside: mirror });
+    #[inline(always)]
+    fn tell(&mut self) {
+        let Self { limits, take, finds, .. } = self;
+        finds.tell(take, limits);
     }
 }
 
-struct Run<'a, F, A> {
+struct Run<'a, F: FnMut(&[Found], &mut [i32]), A> {
     sweep: Sweep<'a, F>,
     aside: A,
 }
 
-impl<F: FnMut(usize, usize, f32) -> f32, A: Aside> WithSimd for Run<'_, F, A> {
+impl<F: FnMut(&[Found], &mut [i32]), A: Aside> WithLanes for Run<'_, F, A> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match vectors::<S>() {
-            1 => sweep::<S, F, A, 1>(simd, self),
-            _ => sweep::<S, F, A, 2>(simd, self),
+    fn with<L: Lanes>(self, lanes: L) {
+        match L::VECTORS {
+            1 => sweep::<L, F, A, 1>(lanes, self),
+            _ => sweep::<L, F, A, 2>(lanes, self),
         }
     }
 }
 
-/// Vectors of candidates in a panel. Where there are but sixteen registers, one leaves room for the sums.
-fn vectors<S: Simd>() -> usize {
-    if S::F32_LANES == 8 || S::F32_LANES == 1 { 1 } else { 2 }
-}
-
 #[inline(always)]
-fn sweep<S: Simd, F: FnMut(usize, usize, f32) -> f32, A: Aside, const V: usize>(simd: S, run: Run<'_, F, A>) {
+fn sweep<L: Lanes, F: FnMut(&[Found], &mut [i32]), A: Aside, const V: usize>(lanes: L, run: Run<'_, F, A>) {
     let Run { sweep, mut aside } = run;
-    let Sweep { columns, panels, floors, queries, limits, mut found } = sweep;
-    let panels = S::as_simd_f32s(panels).0.as_chunks::<V>().0.chunks_exact(columns);
-    let floors = S::as_simd_f32s(floors).0.as_chunks::<V>().0;
-    let groups = queries.as_chunks::<QUERIES>().0;
-    let limits = limits.as_chunks_mut::<QUERIES>().0;
-    for (panel, (rows, floors)) in panels.zip(floors).enumerate() {
-        for (group, (queries, limits)) in groups.chunks_exact(columns).zip(&mut *limits).enumerate() {
-            let mut sums = [[simd.splat_f32s(0.0); V]; QUERIES];
-            for (row, query) in rows.iter().zip(queries) {
-                for (sums, &value) in sums.iter_mut().zip(query) {
-                    let value = simd.splat_f32s(value);
-                    for (sum, &candidates) in sums.iter_mut().zip(row) {
-                        *sum = simd.mul_add_f32s(value, candidates, *sum);
-                    }
+    let Sweep { pairs, panels, norms, queries, limits, mut take, finds } = sweep;
+    let panels = vectors::<L::Pairs, i16>(panels).as_chunks::<V>().0.chunks_exact(pairs);
+    let norms = vectors::<L::Sums, i32>(norms).as_chunks::<V>().0;
+    let queries = queries.as_chunks::<2>().0.as_chunks::<QUERIES>().0;
+    let width = L::LANES * V;
+    for (panel, (rows, norms)) in panels.zip(norms).enumerate() {
+        for (group, queries) in queries.chunks_exact(pairs).enumerate() {
+            let sums = products(lanes, rows, queries);
+            aside.look(lanes, (group, panel), &sums);
+            let of_group = &limits.as_chunks::<QUERIES>().0[group];
+            // What is at most 0 exceeds no limit.
+            let beyond = |query: usize, v: usize| lanes.add(sums[query][v], lanes.splat(-of_group[query]));
+            let any = (0..V).fold(0, |any, v| {
+                let least =
+                    (1..QUERIES).fold(beyond(0, v), |least, query| lanes.min(least, beyond(query, v)));
+                any | lanes.at_most(lanes.add(least, norms[v]), lanes.splat(0))
+            });
+            if any != 0 {
+                for (query, sums) in sums.iter().enumerate() {
+                    let limit = lanes.splat(of_group[query]);
+                    let scores: [L::Sums; V] = std::array::from_fn(|v| lanes.add(sums[v], norms[v]));
+                    let low =
+                        (0..V).fold(0, |all, v| all | lanes.at_most(scores[v], limit) << (v * L::LANES));
+                    finds.add(bytemuck::cast_slice(&scores), low, |lane, score| Found {
+                        query: (group * QUERIES + query) as u32,
+                        place: (panel * width + lane) as u32,
+                        score,
+                    });
                 }
-            }
-            aside.look(simd, (group, panel), &sums);
-            for (query, (sums, limit)) in sums.into_iter().zip(limits).enumerate() {
-                let scores: [S::f32s; V] = std::array::from_fn(|v| simd.add_f32s(sums[v], floors[v]));
-                let least = scores.into_iter().reduce(|a, b| simd.min_f32s(a, b)).unwrap_or(scores[0]);
-                let low = simd.less_than_or_equal_f32s(least, simd.splat_f32s(*limit));
-                if bits::<S>(low) != 0 {
-                    let limits = simd.splat_f32s(*limit);
-                    let low = scores.map(|scores| bits::<S>(simd.less_than_or_equal_f32s(scores, limits)));
-                    let low = low.iter().rev().fold(0, |lanes, low| lanes << S::F32_LANES | low);
-                    let scores = bytemuck::cast_slice::<S::f32s, f32>(&scores);
-                    let place = panel * scores.len();
-                    tell((group * QUERIES + query, place), (scores, low), limit, &mut found);
+                if !finds.has_room(width) {
+                    finds.tell(&mut take, limits);
                 }
             }
         }
+        finds.tell(&mut take, limits);
+        aside.tell();
     }
 }
 
-/// The lanes of a mask as bits, the first one lowest.
+/// The products of a panel and a group of queries.
 #[inline(always)]
-fn bits<S: Simd>(mask: S::m32s) -> u64 {
-    let bytes = bytemuck::bytes_of(&mask);
-    match *bytes {
-        [one] => u64::from(one),
-        [low, high] => u64::from(u16::from_le_bytes([low, high])),
-        _ => bytes.chunks_exact(4).rev().fold(0, |bits, lane| bits << 1 | u64::from(lane[0] & 1)),
+fn products<L: Lanes, const V: usize>(
+    lanes: L,
+    rows: &[[L::Pairs; V]],
+    queries: &[[[i16; 2]; QUERIES]],
+) -> [[L::Sums; V]; QUERIES] {
+    let mut sums = [[lanes.splat(0); V]; QUERIES];
+    for (row, query) in rows.iter().zip(queries) {
+        for (sums, &pair) in sums.iter_mut().zip(query) {
+            let pair = lanes.splat_pair(pair);
+            for (sum, &candidates) in sums.iter_mut().zip(row) {
+                *sum = lanes.multiply_add(pair, candidates, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// Numbers as vectors of them; those that fill none are left out.
+#[inline(always)]
+fn vectors<V: bytemuck::Pod, N: bytemuck::Pod>(numbers: &[N]) -> &[V] {
+    let whole = size_of_val(numbers) / size_of::<V>() * (size_of::<V>() / size_of::<N>());
+    bytemuck::cast_slice(&numbers[..whole])
+}
+
+/// The least scores of queries, over some panels: for each place in a panel that of the candidates that stand there.
+pub(crate) struct Least<'a> {
+    /// Pairs of columns of a row.
+    pub pairs: usize,
+    /// As those of a [`Sweep`].
+    pub panels: &'a [i16],
+    /// As those of a [`Sweep`].
+    pub norms: &'a [i32],
+    /// Which of the panels.
+    pub among: &'a [usize],
+    /// As those of a [`Sweep`].
+    pub queries: &'a [i16],
+    /// `i32[groups, QUERIES, panel width]`.
+    pub least: &'a mut [i32],
+}
+
+impl Least<'_> {
+    pub(crate) fn run(self) {
+        dispatch(self);
     }
 }
 
-/// Tells the scores of the lanes `low`, as long as they do not exceed the limit.
-#[cold]
-#[inline(never)]
-fn tell(
-    (query, place): (usize, usize),
-    (scores, mut low): (&[f32], u64),
-    limit: &mut f32,
-    found: &mut impl FnMut(usize, usize, f32) -> f32,
-) {
-    while low != 0 {
-        let lane = low.trailing_zeros() as usize;
-        low &= low - 1;
-        if scores[lane] <= *limit {
-            *limit = found(query, place + lane, scores[lane]);
+impl WithLanes for Least<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with<L: Lanes>(self, lanes: L) {
+        match L::VECTORS {
+            1 => least::<L, 1>(lanes, self),
+            _ => least::<L, 2>(lanes, self),
         }
     }
 }
 
-#[cold]
-#[inline(never)]
-fn tell_mirrored(
-    (query, place): (usize, usize),
-    (scores, mut low): (&[f32], u64),
-    limits: &mut [f32],
-    found: &mut impl FnMut(usize, usize, f32) -> f32,
-) {
-    while low != 0 {
-        let lane = low.trailing_zeros() as usize;
-        low &= low - 1;
-        limits[lane] = found(place + lane, query, scores[lane]);
-    }
-}
-
-/// Runs with the widest vectors that the machine has.
-fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
-    // `Arch` would leave out what no feature of pulp asks for; asking here keeps its features those of others.
-    #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(simd) = pulp::x86::V4::try_new() {
-            return Simd::vectorize(simd, op);
+#[inline(always)]
+fn least<L: Lanes, const V: usize>(lanes: L, of: Least<'_>) {
+    let Least { pairs, panels, norms, among, queries, least } = of;
+    let panels = vectors::<L::Pairs, i16>(panels).as_chunks::<V>().0;
+    let norms = vectors::<L::Sums, i32>(norms).as_chunks::<V>().0;
+    let queries = queries.as_chunks::<2>().0.as_chunks::<QUERIES>().0.chunks_exact(pairs);
+    let width = L::LANES * V;
+    for (queries, least) in queries.zip(least.chunks_exact_mut(QUERIES * width)) {
+        let mut lowest = [[lanes.splat(i32::MAX); V]; QUERIES];
+        for &panel in among {
+            let sums = products(lanes, &panels[panel * pairs..][..pairs], queries);
+            for (lowest, sums) in lowest.iter_mut().zip(sums) {
+                for (v, (lowest, sum)) in lowest.iter_mut().zip(sums).enumerate() {
+                    *lowest = lanes.min(*lowest, lanes.add(sum, norms[panel][v]));
+                }
+            }
         }
-        if let Some(simd) = pulp::x86::V3::try_new() {
-            return Simd::vectorize(simd, op);
+        for (least, lowest) in least.chunks_exact_mut(width).zip(&lowest) {
+            least.copy_from_slice(bytemuck::cast_slice(lowest));
         }
     }
-    pulp::Arch::new().dispatch(op)
 }

@@ -3,7 +3,7 @@ use rayon::prelude::*;
 
 use crate::{Meter, Output, Request, SamplingError};
 
-/// Rows between two looks at the caller's wish to cancel.
+/// Rows of a class that draw from one generator, one after another, and between two looks at the caller's wish to cancel.
 const BLOCK: usize = 512;
 
 /// Which row is being made.
@@ -58,7 +58,7 @@ pub fn fill_between(
 }
 
 /// Makes every row wanted as base + r · (partner − base), in `f32`, with what
-/// `step(place, generator of this row)` says. What would leave the range of `f32`, beyond the base, stays at its
+/// `step(place, generator)` says. What would leave the range of `f32`, beyond the base, stays at its
 /// limit.
 pub fn fill_steps(
     request: &Request<'_>,
@@ -94,10 +94,11 @@ impl Step {
     }
 }
 
-/// Makes every row wanted with `make(place, generator of this row, row to write)`, and returns the share of
-/// enemies among the partners of each class.
+/// Makes every row wanted with `make(place, generator, row to write)`, and returns the share of enemies among the partners
+/// of each class.
 ///
-/// Row `number` of class `class` draws from `seed.derive(sampler, &[class, number])` alone.
+/// The rows of a class draw from generators of which each serves 512 rows, one after another: those from 512 b on from that
+/// of `seed.derive(sampler, &[class, b])`. So no row depends on another class, or on how many rows follow.
 pub fn fill(
     request: &Request<'_>,
     sampler: &str,
@@ -107,35 +108,30 @@ pub fn fill(
 ) -> Result<Vec<Option<f64>>, SamplingError> {
     let Output { features, labels, provenance, stride, .. } = output;
     let cols = request.features.cols();
-    let starts: Vec<u64> = request
-        .wanted
-        .iter()
-        .scan(0, |next, &wanted| {
-            *next += wanted;
-            Some(*next - wanted)
-        })
-        .collect();
-    let one = |number: u64, row: &mut [f32], label: &mut u32, provenance: &mut Provenance| {
-        // Of the classes that start here or before, the last: those before it are over, or have no rows.
-        let class = starts.partition_point(|&start| start <= number) - 1;
-        let place = Place { class, number: number - starts[class] };
-        let mut rng = request.seed.derive(sampler, &[class as u64, place.number]).rng();
-        *label = class as u32;
-        *provenance = make(place, &mut rng, &mut row[..cols]);
-    };
-    features
-        .par_chunks_mut(stride.saturating_mul(BLOCK))
-        .zip(labels.par_chunks_mut(BLOCK))
-        .zip(provenance.par_chunks_mut(BLOCK))
-        .enumerate()
-        .try_for_each(|(block, ((features, labels), provenance))| {
-            let made = labels.len();
-            let rows = features.chunks_mut(stride).zip(labels).zip(provenance);
-            for (place, ((row, label), provenance)) in rows.enumerate() {
-                one((block * BLOCK + place) as u64, row, label, provenance);
+    let mut blocks = Vec::new();
+    let mut rest = (features, labels, &mut *provenance);
+    for (class, &wanted) in request.wanted.iter().enumerate() {
+        for first in (0..wanted).step_by(BLOCK) {
+            let rows = (wanted - first).min(BLOCK as u64) as usize;
+            let values = rest.0.len().min(rows.saturating_mul(stride));
+            let (features, other_features) = rest.0.split_at_mut(values);
+            let (labels, other_labels) = rest.1.split_at_mut(rows);
+            let (provenance, other_provenance) = rest.2.split_at_mut(rows);
+            rest = (other_features, other_labels, other_provenance);
+            blocks.push((Place { class, number: first }, features, labels, provenance));
+        }
+    }
+    blocks.into_par_iter().try_for_each(
+        |(Place { class, number: first }, features, labels, provenance)| {
+            labels.fill(class as u32);
+            let mut rng = request.seed.derive(sampler, &[class as u64, first / BLOCK as u64]).rng();
+            let rows = features.chunks_mut(stride).zip(&mut *provenance);
+            for (number, (row, provenance)) in (first..).zip(rows) {
+                *provenance = make(Place { class, number }, &mut rng, &mut row[..cols]);
             }
-            meter.advance(made)
-        })?;
+            meter.advance(provenance.len())
+        },
+    )?;
     Ok(enemy_shares(request.wanted, provenance))
 }
 

@@ -4,8 +4,8 @@
 //! Every sampler takes a [`Request`] (features, labels, how many rows to make of each class), its own checked
 //! parameters, an [`Output`] that the caller has allocated and a [`Control`], and answers with a [`Report`].
 //! The rows come out by class, in ascending order of labels, in exactly the numbers wanted; each carries its
-//! provenance. Row `i` of class `c` draws from `seed.derive(sampler, &[c, i])`, so that the same seed gives
-//! the same bytes on any number of threads, and what is made of one class never depends on what is made of
+//! provenance. Block `b` of class `c`, of 512 rows, draws from `seed.derive(sampler, &[c, b])`, so that the same seed
+//! gives the same bytes on any number of threads, and what is made of one class never depends on what is made of
 //! another.
 //!
 //! What the samplers are made of is there for others: [`fill_steps`] and [`fill`] meet the counts, derive the

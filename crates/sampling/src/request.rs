@@ -42,9 +42,10 @@ impl Request<'_> {
                 Some(members) => members.push(row),
                 None => return Err(SamplingError::Label { row, label, classes: self.wanted.len() }),
             }
-            // Beyond half the range, the difference of two values could overflow.
             let values = self.features.row(row);
-            if let Some(column) = values.iter().position(|v| v.is_nan() || v.abs() > f32::MAX / 2.0) {
+            // All of them are looked at before the question is asked, so that it takes no branch for each.
+            if values.iter().fold(false, |any, &value| any | is_out_of_range(value)) {
+                let column = values.iter().position(|&value| is_out_of_range(value)).unwrap_or(0);
                 return Err(SamplingError::Value { row, column, value: values[column] });
             }
         }
@@ -69,4 +70,9 @@ impl Request<'_> {
     pub fn total(&self) -> u64 {
         self.wanted.iter().fold(0, |sum, &wanted| sum.saturating_add(wanted))
     }
+}
+
+/// Whether it is no number, or beyond half the range, where the difference of two values could overflow.
+fn is_out_of_range(value: f32) -> bool {
+    value.is_nan() | (value.abs() > f32::MAX / 2.0)
 }

@@ -9,6 +9,7 @@ use super::Named;
 use crate::{
     HostError, Synthetic,
     calls::{Frequency, watched},
+    pages::ask_for_large,
     services::thread_budget,
 };
 
@@ -95,6 +96,7 @@ impl Room {
             return Err(HostError::TooManyRows { wanted: wanted.to_vec(), cols });
         };
         let mut features = vec![0.0; values];
+        ask_for_large(&mut features);
         features[rows * cols..].fill(f32::from_bits(GUARD_VALUE));
         let mut labels = vec![u32::MAX; rows];
         labels.resize(rows + GUARD, GUARD_VALUE);

@@ -80,6 +80,20 @@ fn magnitudes_at_both_ends_of_f32() {
 }
 
 #[test]
+fn rows_far_out() {
+    // One row in ten a hundred times as far out as the others, and one in two a million times.
+    for (share, far) in [(10, 100.0), (2, 1e6)] {
+        let mut points = drawn(900, 7, |rng| rng.unit_f32() - 0.5);
+        points
+            .as_mut_slice()
+            .chunks_mut(7 * share)
+            .for_each(|rows| rows[..7].iter_mut().for_each(|v| *v *= far));
+        check(&points, 3);
+        check(&points, 40);
+    }
+}
+
+#[test]
 fn one_dimension_in_and_out_of_order() {
     check(&drawn(500, 1, |rng| rng.unit_f32()), 8);
     let sorted: Vec<f32> = (0..500).map(|i| (i * i) as f32).collect();
