@@ -40,9 +40,9 @@ pub(crate) struct Scratch {
 impl ConvState {
     /// Room for the packed weights; `backward` if the gradient of the input is wanted.
     pub fn new(convolution: Convolution, backward: bool) -> Self {
-        let packed = convolution.weights.packed();
-        let backward = Buffer::zeros(if backward { packed } else { 0 });
-        Self { convolution, forward: Buffer::zeros(packed), backward, version: None }
+        let [forward, for_gradient] = convolution.packed().map(Buffer::zeros);
+        let backward = if backward { for_gradient } else { Buffer::default() };
+        Self { convolution, forward, backward, version: None }
     }
 
     /// Packs the weights if they have changed.
@@ -228,7 +228,7 @@ pub(crate) fn backward(
     if let Some(accumulate) = step.weight {
         frame.write_gradient(weight, |frame, dw| {
             let groups = state.groups().count;
-            state.convolution.weights.unpack_sum(frame.crew, &mut scratch.partial, groups, accumulate, dw);
+            state.convolution.unpack(frame.crew, &mut scratch.partial, groups, accumulate, dw);
         });
     }
 }
@@ -260,7 +260,7 @@ fn run_backward(
         after.zip(neighbours.after.as_deref()).map(|(norm, state)| (frame.value(norm.inputs[0]), state));
 
     let dx = Pieces::new(dx, x_size.image());
-    let partial = Pieces::new(&mut scratch.partial, convolution.weights.packed());
+    let partial = Pieces::new(&mut scratch.partial, convolution.partial());
     let scratch = Pieces::new(&mut scratch.images, state.scratch());
     crew.each(groups.count, |group| {
         // SAFETY: each task takes the scratch memory and the partial gradient of its group.
