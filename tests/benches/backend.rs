@@ -139,7 +139,7 @@ struct Ours {
 
 impl Ours {
     fn open(model: &Model, options: &Map<String, serde_json::Value>) -> Self {
-        let backend = plugins().backend("cpu", &options).expect("the plugin opens");
+        let backend = plugins().backend("cpu", options).expect("the plugin opens");
         let Programs { backbone, head, loss } = model.record().expect("the model is recorded");
         let mut session = backend.open_session(OPTIMIZER).expect("a session opens");
         session.load(&[&backbone, &head, &loss]).expect("the programs join");

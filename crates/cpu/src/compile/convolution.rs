@@ -233,15 +233,27 @@ impl Convolution {
         evaluated.map(|evaluated| evaluated + self.weights.packed())
     }
 
-    /// One image.
+    /// How many images are best given at once.
+    pub fn at_once(&self) -> usize {
+        let kernels = self.backward.iter().chain([&self.forward]);
+        kernels
+            .map(|kernel| if let Kernel::Winograd(kernel) = kernel { kernel.images() } else { 1 })
+            .max()
+            .unwrap_or(1)
+    }
+
+    /// Some images.
     pub fn forward(&self, isa: Isa, x: &[f32], weights: &[f32], scratch: &mut [f32], y: &mut [f32]) {
-        match &self.margin {
-            Some(margin) => self.forward.run(isa, margin.around(x, scratch), weights, &mut [], y, false),
-            None => self.forward.run(isa, x, weights, scratch, y, false),
+        if let Kernel::Winograd(kernel) = &self.forward {
+            return winograd::convolve::convolve(isa, kernel, x, weights, scratch, y, false);
+        }
+        for (x, y) in x.chunks_exact(self.x.image()).zip(y.chunks_exact_mut(self.y.image())) {
+            let x = self.margin.as_ref().map_or(x, |margin| margin.around(x, scratch));
+            self.forward.run(isa, x, weights, y, false);
         }
     }
 
-    /// dx (+)= the gradient of one image.
+    /// dx (+)= the gradient of some images.
     pub fn input_gradient(
         &self,
         isa: Isa,
@@ -251,21 +263,23 @@ impl Convolution {
         accumulate: bool,
         dx: &mut [f32],
     ) {
-        let (dy, scratch) = match &self.gradient_margin {
-            Some(margin) => (margin.around(dy, scratch), &mut [][..]),
-            None => (dy, scratch),
-        };
-        for kernel in &self.backward {
-            kernel.run(isa, dy, weights, scratch, dx, accumulate);
+        if let [Kernel::Winograd(kernel)] = &self.backward[..] {
+            return winograd::convolve::convolve(isa, kernel, dy, weights, scratch, dx, accumulate);
+        }
+        for (dy, dx) in dy.chunks_exact(self.y.image()).zip(dx.chunks_exact_mut(self.x.image())) {
+            let dy = self.gradient_margin.as_ref().map_or(dy, |margin| margin.around(dy, scratch));
+            self.backward.iter().for_each(|kernel| kernel.run(isa, dy, weights, dx, accumulate));
         }
     }
 
-    /// dw ← dw + the gradient of the weights from one image, as [`unpack`](Self::unpack) wants it.
+    /// dw ← dw + the gradient of the weights from some images, as [`unpack`](Self::unpack) wants it.
     pub fn weight_gradient(&self, isa: Isa, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
         match &self.of_weights {
             WeightKernel::Direct(kernel) => {
-                let x = self.margin.as_ref().map_or(x, |margin| margin.around(x, scratch));
-                correlate(isa, kernel, x, dy, dw);
+                for (x, dy) in x.chunks_exact(self.x.image()).zip(dy.chunks_exact(self.y.image())) {
+                    let x = self.margin.as_ref().map_or(x, |margin| margin.around(x, scratch));
+                    correlate(isa, kernel, x, dy, dw);
+                }
             }
             WeightKernel::Winograd(kernel) => winograd::gradient::correlate(isa, kernel, x, dy, scratch, dw),
         }
@@ -295,7 +309,7 @@ impl Convolution {
     pub fn unpack(&self, crew: Crew, partial: &mut [f32], groups: usize, accumulate: bool, dw: &mut [f32]) {
         let gather: fn(Isa, &mut [f32]) = match &self.of_weights {
             WeightKernel::Direct(_) => |_, _| (),
-            WeightKernel::Winograd(_) => winograd::gradient::gather,
+            WeightKernel::Winograd(_) => winograd::weights::gather,
         };
         self.weights.unpack_sum(
             crew,
@@ -356,24 +370,17 @@ impl Kernel {
     fn evaluate(&self, crew: Crew, packed: &[f32], evaluated: &mut [f32]) {
         if let Kernel::Winograd(kernel) = self {
             crew.chunks(evaluated, kernel.weights() / winograd::SIDE, |row, evaluated| {
-                winograd::evaluate(crew.isa, row, packed, evaluated);
+                winograd::weights::evaluate(crew.isa, row, packed, evaluated);
             });
         }
     }
 
-    fn run(
-        &self,
-        isa: Isa,
-        x: &[f32],
-        weights: &[f32],
-        scratch: &mut [f32],
-        y: &mut [f32],
-        accumulate: bool,
-    ) {
+    /// One image, by a direct kernel.
+    fn run(&self, isa: Isa, x: &[f32], weights: &[f32], y: &mut [f32], accumulate: bool) {
         match self {
-            Kernel::Winograd(kernel) => winograd::convolve(isa, kernel, x, weights, scratch, y, accumulate),
             Kernel::Slide(kernel) => slide::convolve(isa, kernel, x, weights, y, accumulate),
             Kernel::Stencil(kernel) => stencil::convolve(isa, kernel, x, weights, y, accumulate),
+            Kernel::Winograd(_) => unreachable!("it takes scratch memory"),
         }
     }
 }

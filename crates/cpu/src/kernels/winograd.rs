@@ -12,9 +12,11 @@
 #![allow(unsafe_code, reason = "kernels use vector instructions and pointers")]
 #![allow(clippy::needless_range_loop, reason = "a tile of registers is indexed by block and tile")]
 
+pub(crate) mod convolve;
 pub(crate) mod gradient;
+pub(crate) mod weights;
 
-use super::simd::{LANES, Simd, dispatch};
+use super::simd::{LANES, Simd};
 
 /// Rows and columns of a tile's output.
 const TILE: usize = 4;
@@ -27,8 +29,8 @@ const A: f32 = 0.625;
 const B: f32 = 1.5;
 /// Tiles that are multiplied at once: their values stay in the cache.
 const AT_ONCE: usize = 16;
-/// Tiles are multiplied in groups of a multiple of this.
-const LEAST: usize = 4;
+/// Floats that stay in the second cache beside others.
+const RESIDENT: usize = 160 * 1024;
 
 /// The sizes of one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,9 +51,15 @@ impl Winograd {
     }
 
     /// Whether the gradient of the weights is faster, too. It has four times as many sums, which are loaded and stored
-    /// once for [`AT_ONCE`] tiles of an image.
+    /// once for [`AT_ONCE`] tiles and added up over the groups of images; so they stay in the second cache, or an
+    /// image has tiles enough.
     pub fn gradient_pays(&self) -> bool {
-        self.pays() && self.tiles() >= AT_ONCE / 2
+        self.pays() && (self.weights() <= RESIDENT || self.tiles() >= AT_ONCE / 2)
+    }
+
+    /// How many images are best convolved at once: as many as have the tiles that are multiplied at once.
+    pub fn images(&self) -> usize {
+        (AT_ONCE / self.tiles()).max(1)
     }
 
     /// The tiles of an image.
@@ -59,10 +67,12 @@ impl Winograd {
         self.height.div_ceil(TILE) * self.width.div_ceil(TILE)
     }
 
-    /// Row and column of the first output pixel of a tile.
-    fn corner(&self, tile: usize) -> [usize; 2] {
-        let across = self.width.div_ceil(TILE);
-        [tile / across * TILE, tile % across * TILE]
+    /// The tile of that number, of one image after the other, and the image that it is of.
+    fn tile(&self, number: usize) -> (usize, Tile) {
+        let Self { height, width, .. } = *self;
+        let (image, number) = (number / self.tiles(), number % self.tiles());
+        let across = width.div_ceil(TILE);
+        (image, Tile { height, width, corner: [number / across * TILE, number % across * TILE] })
     }
 
     /// Products of pairs of channels in an image.
@@ -85,164 +95,20 @@ impl Winograd {
         PLACES * self.strides().iter().sum::<usize>()
     }
 
-    /// Floats of the weights as [`convolve`] wants them.
+    /// Floats of the weights as they are evaluated.
     pub fn weights(&self) -> usize {
         PLACES * self.blocks * self.input_blocks() * LANES * LANES
     }
 }
 
-dispatch!(
-    /// Weights `[output block, input block, tap, input channel, output channel]` at the points of a row of places,
-    /// `[place, output block, input channel, output channel]`.
-    evaluate, evaluate_with,
-    (row: usize, packed: &[f32], evaluated: &mut [f32])
-);
-
-#[inline(always)]
-unsafe fn evaluate_with<S: Simd>(row: usize, packed: &[f32], evaluated: &mut [f32]) {
-    let factors: [[f32; 3]; SIDE] = std::array::from_fn(at_point);
-    let (tile, place) = (LANES * LANES, evaluated.len() / SIDE);
-    assert!(packed.len() / 9 == place && place.is_multiple_of(tile));
-    for (block, taps) in packed.chunks_exact(9 * tile).enumerate() {
-        for at in (0..tile).step_by(LANES) {
-            // SAFETY: every offset is that of sixteen floats of the block, among the weights of taps or places.
-            unsafe {
-                let (from, to) = (taps.as_ptr().add(at), evaluated.as_mut_ptr().add(block * tile + at));
-                let mut columns = [S::splat(0.0); 3];
-                for tap in 0..9 {
-                    let weights = S::load(from.add(tap * tile));
-                    columns[tap % 3] = scaled::<S>(factors[row][tap / 3], weights, columns[tap % 3]);
-                }
-                for column in 0..SIDE {
-                    let mut sum = S::splat(0.0);
-                    for tap in 0..3 {
-                        sum = scaled::<S>(factors[column][tap], columns[tap], sum);
-                    }
-                    S::store(to.add(column * place), sum);
-                }
-            }
-        }
-    }
-}
-
-/// What a kernel's three weights of a line are multiplied by at a point p: 1, p, p² over the product of its distances
-/// from the other points; at infinity the last one alone remains.
-fn at_point(number: usize) -> [f32; 3] {
-    let (a, b) = (f64::from(A), f64::from(B));
-    let points = [0.0, a, -a, b, -b];
-    let Some(&point) = points.get(number) else { return [0.0, 0.0, 1.0] };
-    let others = points.iter().filter(|&&other| other != point);
-    let distances: f64 = others.map(|other| point - other).product();
-    [1.0, point, point * point].map(|power| (power / distances) as f32)
-}
-
-dispatch!(
-    /// y ← convolution of x, or y + convolution of x with `accumulate`.
-    convolve, convolve_with,
-    (winograd: &Winograd, x: &[f32], weights: &[f32], scratch: &mut [f32], y: &mut [f32], accumulate: bool)
-);
-
-#[inline(always)]
-unsafe fn convolve_with<S: Simd>(
-    winograd: &Winograd,
-    x: &[f32],
-    weights: &[f32],
-    scratch: &mut [f32],
-    y: &mut [f32],
-    accumulate: bool,
-) {
-    let Winograd { channels, blocks, height, width } = *winograd;
-    let (input_blocks, plane) = (winograd.input_blocks(), height * width * LANES);
-    let [from, to] = winograd.strides();
-    assert!(x.len() >= input_blocks * plane && y.len() >= blocks * plane);
-    assert!(weights.len() >= winograd.weights() && scratch.len() >= winograd.scratch());
-    let (evaluated, products) = scratch.split_at_mut(PLACES * from);
-    let tiles = winograd.tiles();
-    for first in (0..tiles).step_by(AT_ONCE) {
-        let count = AT_ONCE.min(tiles - first);
-        let ahead = Ahead {
-            x: x.as_ptr(),
-            y: y.as_ptr(),
-            plane,
-            blocks: [input_blocks, blocks],
-            at: first * TILE * TILE,
-            pixels: count * TILE * TILE,
-        };
-        // SAFETY: the sizes are checked above: there are as many tiles as the scratch memory has room for, each lies
-        // within the image or beyond its end, which is looked at, and `LEAST` divides the room.
-        unsafe {
-            for tile in 0..count {
-                for block in 0..input_blocks {
-                    let to = evaluated.as_mut_ptr().add((tile * input_blocks + block) * LANES);
-                    let x = x.as_ptr().add(block * plane);
-                    let image = Image { height, width, corner: winograd.corner(first + tile) };
-                    for part in (0..LANES).step_by(S::Part::WIDTH) {
-                        image.evaluate::<S::Part>(x.add(part), to.add(part), from);
-                    }
-                }
-            }
-            for place in 0..PLACES {
-                let product = Product { channels, input_blocks, blocks };
-                ahead.fetch::<S>(place);
-                let weights = weights.as_ptr().add(place * blocks * input_blocks * LANES * LANES);
-                let x = evaluated.as_ptr().add(place * from);
-                product.all::<S>(count, x, weights, products.as_mut_ptr().add(place * to));
-            }
-            for tile in 0..count {
-                for block in 0..blocks {
-                    let from = products.as_ptr().add((tile * blocks + block) * LANES);
-                    let y = y.as_mut_ptr().add(block * plane);
-                    let image = Image { height, width, corner: winograd.corner(first + tile) };
-                    for part in (0..LANES).step_by(S::Part::WIDTH) {
-                        image.interpolate::<S::Part>(from.add(part), to, y.add(part), accumulate);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What is needed next, asked for while tiles are multiplied.
-struct Ahead {
-    x: *const f32,
-    y: *const f32,
-    plane: usize,
-    blocks: [usize; 2],
-    at: usize,
-    pixels: usize,
-}
-
-impl Ahead {
-    /// A share of the pixels of the tiles' output, and of the input behind.
-    #[inline(always)]
-    unsafe fn fetch<S: Simd>(&self, place: usize) {
-        let share = self.pixels.div_ceil(PLACES);
-        let [from, to] = [self.at + self.pixels, self.at].map(|at| (at + place * share) * LANES);
-        for (start, blocks) in
-            [(self.x.wrapping_add(from), self.blocks[0]), (self.y.wrapping_add(to), self.blocks[1])]
-        {
-            let mut start = start;
-            for _ in 0..blocks {
-                let mut line = start;
-                for _ in 0..share {
-                    // SAFETY: nothing is read.
-                    unsafe { S::prefetch(line) };
-                    line = line.wrapping_add(LANES);
-                }
-                start = start.wrapping_add(self.plane);
-            }
-        }
-    }
-}
-
-/// A tile of an image: row and column of its first output pixel.
-struct Image {
+/// A tile of an image of those sizes: row and column of its first output pixel.
+struct Tile {
     height: usize,
     width: usize,
     corner: [usize; 2],
 }
 
-impl Image {
+impl Tile {
     /// The input of a tile at all points.
     ///
     /// # Safety
@@ -284,45 +150,6 @@ impl Image {
             }
         }
     }
-
-    /// The output of a tile from its products.
-    ///
-    /// # Safety
-    ///
-    /// `from` points to the first place of the tile, which has 36 at that stride, y to a block of the image.
-    #[inline(always)]
-    unsafe fn interpolate<S: Simd>(&self, from: *const f32, stride: usize, y: *mut f32, accumulate: bool) {
-        let Self { height, width, corner: [top, left] } = *self;
-        let row_stride = width * LANES;
-        // SAFETY: pixels are written only where the image has them.
-        unsafe {
-            let mut lines = [[S::splat(0.0); SIDE]; TILE];
-            let (mut first, down) = (from, SIDE * stride);
-            for column in 0..SIDE {
-                let (mut products, mut from) = ([S::splat(0.0); SIDE], first);
-                for product in &mut products {
-                    *product = S::load(from);
-                    from = from.wrapping_add(down);
-                }
-                let line = interpolate_line::<S>(products);
-                for row in 0..TILE {
-                    lines[row][column] = line[row];
-                }
-                first = first.add(stride);
-            }
-            let mut y = y.add((top * width + left) * LANES);
-            for row in 0..TILE.min(height - top) {
-                let line = interpolate_line::<S>(lines[row]);
-                let mut to = y;
-                for value in line.into_iter().take(width - left) {
-                    let before = if accumulate { S::load(to) } else { S::splat(0.0) };
-                    S::store(to, S::add(value, before));
-                    to = to.wrapping_add(LANES);
-                }
-                y = y.wrapping_add(row_stride);
-            }
-        }
-    }
 }
 
 /// Six pixels of a line as the polynomial whose products by those of kernels are interpolated: at 0, A, −A, B, −B and
@@ -350,27 +177,6 @@ unsafe fn evaluate_line<S: Simd>(x: [S::V; SIDE]) -> [S::V; SIDE] {
     }
 }
 
-/// Four pixels of a line from its products: pixel k is the sum of the products by the k-th powers of their points, and
-/// the last has that at infinity.
-///
-/// # Safety
-///
-/// As for [`Simd`].
-#[inline(always)]
-unsafe fn interpolate_line<S: Simd>(x: [S::V; SIDE]) -> [S::V; TILE] {
-    // SAFETY: by contract.
-    unsafe {
-        let (sum, sums) = (S::add(x[1], x[2]), S::add(x[3], x[4]));
-        let (difference, differences) = (S::sub(x[1], x[2]), S::sub(x[3], x[4]));
-        [
-            S::add(x[0], S::add(sum, sums)),
-            scaled::<S>(A, difference, S::mul(S::splat(B), differences)),
-            scaled::<S>(A * A, sum, S::mul(S::splat(B * B), sums)),
-            scaled::<S>(A * A * A, difference, scaled::<S>(B * B * B, differences, x[5])),
-        ]
-    }
-}
-
 /// factor · x + added: no closure, which would be compiled without the instructions.
 ///
 /// # Safety
@@ -380,82 +186,4 @@ unsafe fn interpolate_line<S: Simd>(x: [S::V; SIDE]) -> [S::V; TILE] {
 unsafe fn scaled<S: Simd>(factor: f32, x: S::V, added: S::V) -> S::V {
     // SAFETY: by contract.
     unsafe { S::fma(S::splat(factor), x, added) }
-}
-
-/// The matrix product of one place: `[tile, input channel]` by `[output block, input channel, output channel]`.
-struct Product {
-    channels: usize,
-    input_blocks: usize,
-    blocks: usize,
-}
-
-impl Product {
-    /// # Safety
-    ///
-    /// x, w and y point to all tiles and blocks of the place, with room for a multiple of [`LEAST`] tiles.
-    #[inline(always)]
-    unsafe fn all<S: Simd>(&self, count: usize, x: *const f32, w: *const f32, y: *mut f32) {
-        let mut block = 0;
-        while block < self.blocks {
-            let pair = if S::SUMS >= 16 && self.blocks - block >= 2 { 2 } else { 1 };
-            let mut tile = 0;
-            while tile < count {
-                // SAFETY: by contract.
-                unsafe {
-                    let x = x.add(tile * self.input_blocks * LANES);
-                    let w = w.add(block * self.input_blocks * LANES * LANES);
-                    let y = y.add((tile * self.blocks + block) * LANES);
-                    tile += match (pair, count - tile) {
-                        (1, 13..) if S::SUMS >= 16 => self.run::<S, 16, 1>(x, w, y),
-                        (1, 5..) if S::SUMS >= 8 => self.run::<S, 8, 1>(x, w, y),
-                        (1, _) => self.run::<S, LEAST, 1>(x, w, y),
-                        (_, 5..) => self.run::<S, 8, 2>(x, w, y),
-                        _ => self.run::<S, LEAST, 2>(x, w, y),
-                    };
-                }
-            }
-            block += pair;
-        }
-    }
-
-    /// P tiles of B blocks in registers; answers P.
-    ///
-    /// # Safety
-    ///
-    /// x points to the first of the tiles, w to the weights of the first block, y to its sums.
-    #[inline(always)]
-    unsafe fn run<S: Simd, const P: usize, const B: usize>(
-        &self,
-        x: *const f32,
-        w: *const f32,
-        y: *mut f32,
-    ) -> usize {
-        let Self { channels, input_blocks, blocks } = *self;
-        let (x_tile, y_tile, w_block) = (input_blocks * LANES, blocks * LANES, input_blocks * LANES * LANES);
-        // SAFETY: by contract.
-        unsafe {
-            let mut sums = [[S::splat(0.0); P]; B];
-            let (mut x, mut w) = (x, w);
-            for _ in 0..channels {
-                let mut weights = [S::splat(0.0); B];
-                for b in 0..B {
-                    weights[b] = S::load(w.add(b.wrapping_mul(w_block)));
-                }
-                for p in 0..P {
-                    let value = S::splat(*x.add(p.wrapping_mul(x_tile)));
-                    for b in 0..B {
-                        sums[b][p] = S::fma(value, weights[b], sums[b][p]);
-                    }
-                }
-                x = x.add(1);
-                w = w.add(LANES);
-            }
-            for b in 0..B {
-                for p in 0..P {
-                    S::store(y.add(p.wrapping_mul(y_tile)).add(b.wrapping_mul(LANES)), sums[b][p]);
-                }
-            }
-        }
-        P
-    }
 }

@@ -142,23 +142,27 @@ fn output(case: &Case, axis: usize) -> Option<usize> {
     Some((case.image[axis] + before + behind).checked_sub(seen)? / case.stride[axis] + 1)
 }
 
+/// Those of a batch are convolved together.
+const IMAGES: usize = 3;
+
 #[track_caller]
 fn check(case: Case) {
     let Case { channels: [inputs, outputs], image, kernel, stride, padding, dilation } = case;
     let to = [0, 1].map(|axis| output(&case, axis).unwrap());
     let conv = Conv { stride, padding, dilation, groups: 1 };
-    let grouped = Grouped { conv: conv.clone(), images: 1, channels: case.channels, from: image, to, kernel };
+    let grouped =
+        Grouped { conv: conv.clone(), images: IMAGES, channels: case.channels, from: image, to, kernel };
     let mut rng = Seed(5).derive("values", &[]).rng();
-    let x = draw(&mut rng, inputs * image[0] * image[1]);
+    let x = draw(&mut rng, IMAGES * inputs * image[0] * image[1]);
     let w = draw(&mut rng, outputs * inputs * kernel[0] * kernel[1]);
-    let dy = draw(&mut rng, outputs * to[0] * to[1]);
+    let dy = draw(&mut rng, IMAGES * outputs * to[0] * to[1]);
     let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
     grouped.forward(&x, &w, &mut y);
     grouped.input_gradient(&w, &dy, &mut dx);
     grouped.weight_gradient(&x, &dy, &mut dw);
 
     let size = |channels: usize, [rows, columns]: [usize; 2]| {
-        Value { shape: vec![1, channels, rows, columns], ..Value::default() }.blocked()
+        Value { shape: vec![IMAGES, channels, rows, columns], ..Value::default() }.blocked()
     };
     let (x_size, y_size) = (size(inputs, image), size(outputs, to));
     let targets = Isa::available()
@@ -174,22 +178,30 @@ fn check(case: Case) {
         team.run(false, |crew| convolution.pack(crew, &w, forward, Some(backward)));
         let blocks = |values: &[f32], channels: usize, floats: usize| {
             let mut blocks = vec![f32::NAN; floats];
-            to_blocks(values, channels, &mut blocks);
+            for (x, y) in
+                values.chunks_exact(values.len() / IMAGES).zip(blocks.chunks_exact_mut(floats / IMAGES))
+            {
+                to_blocks(x, channels, y);
+            }
             blocks
         };
         let plain = |blocks: &[f32], channels: usize, floats: usize| {
             let mut values = vec![f32::NAN; floats];
-            from_blocks(blocks, channels, false, &mut values);
+            for (x, y) in
+                blocks.chunks_exact(blocks.len() / IMAGES).zip(values.chunks_exact_mut(floats / IMAGES))
+            {
+                from_blocks(x, channels, false, y);
+            }
             values
         };
         let (x_blocks, dy_blocks) =
-            (blocks(&x, inputs, x_size.image()), blocks(&dy, outputs, y_size.image()));
+            (blocks(&x, inputs, x_size.floats()), blocks(&dy, outputs, y_size.floats()));
 
-        let mut found = vec![f32::NAN; y_size.image()];
+        let mut found = vec![f32::NAN; y_size.floats()];
         convolution.forward(isa, &x_blocks, forward, &mut scratch, &mut found);
         assert_close(&plain(&found, outputs, y.len()), &y, "forward", isa, case);
 
-        let mut found = vec![f32::NAN; x_size.image()];
+        let mut found = vec![f32::NAN; x_size.floats()];
         convolution.input_gradient(isa, &dy_blocks, backward, &mut scratch, false, &mut found);
         assert_close(&plain(&found, inputs, x.len()), &dx, "input gradient", isa, case);
         convolution.input_gradient(isa, &dy_blocks, backward, &mut scratch, true, &mut found);

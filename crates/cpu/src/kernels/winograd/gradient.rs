@@ -6,11 +6,11 @@
 
 #![allow(clippy::needless_range_loop, reason = "a tile of registers is indexed by channel")]
 
-use super::{A, AT_ONCE, B, Image, PLACES, SIDE, TILE, Winograd, at_point, scaled};
+use super::{A, AT_ONCE, B, PLACES, SIDE, TILE, Tile, Winograd, scaled};
 use crate::kernels::simd::{LANES, Simd, dispatch};
 
 dispatch!(
-    /// gradient ← gradient + that of the evaluated weights from one image, `[output block, input block, place, input
+    /// gradient ← gradient + that of the evaluated weights from all images of x, `[output block, input block, place, input
     /// channel, output channel]`.
     correlate, correlate_with,
     (winograd: &Winograd, x: &[f32], dy: &[f32], scratch: &mut [f32], gradient: &mut [f32])
@@ -27,25 +27,28 @@ unsafe fn correlate_with<S: Simd>(
     let Winograd { blocks, height, width, .. } = *winograd;
     let (input_blocks, plane) = (winograd.input_blocks(), height * width * LANES);
     let [inputs, outputs] = winograd.strides();
-    assert!(x.len() >= input_blocks * plane && dy.len() >= blocks * plane);
+    let images = dy.len() / (blocks * plane);
+    assert!(x.len() == images * input_blocks * plane && dy.len() == images * blocks * plane);
     assert!(gradient.len() >= winograd.weights() && scratch.len() >= winograd.scratch());
     let (evaluated, gradients) = scratch.split_at_mut(PLACES * inputs);
-    let tiles = winograd.tiles();
+    let tiles = images * winograd.tiles();
     for first in (0..tiles).step_by(AT_ONCE) {
         let count = AT_ONCE.min(tiles - first);
         // SAFETY: the sizes are checked above: there are as many tiles as the scratch memory has room for, and each
-        // lies within the image or beyond its end, which is looked at.
+        // lies within its image or beyond its end, which is looked at.
         unsafe {
-            for tile in 0..count {
-                let image = Image { height, width, corner: winograd.corner(first + tile) };
+            for at in 0..count {
+                let (image, tile) = winograd.tile(first + at);
                 for part in (0..LANES).step_by(S::Part::WIDTH) {
                     for block in 0..input_blocks {
-                        let to = evaluated.as_mut_ptr().add((tile * input_blocks + block) * LANES + part);
-                        image.evaluate::<S::Part>(x.as_ptr().add(block * plane + part), to, inputs);
+                        let to = evaluated.as_mut_ptr().add((at * input_blocks + block) * LANES + part);
+                        let x = x.as_ptr().add((image * input_blocks + block) * plane + part);
+                        tile.evaluate::<S::Part>(x, to, inputs);
                     }
                     for block in 0..blocks {
-                        let to = gradients.as_mut_ptr().add((tile * blocks + block) * LANES + part);
-                        image.spread::<S::Part>(dy.as_ptr().add(block * plane + part), to, outputs);
+                        let to = gradients.as_mut_ptr().add((at * blocks + block) * LANES + part);
+                        let dy = dy.as_ptr().add((image * blocks + block) * plane + part);
+                        tile.spread::<S::Part>(dy, to, outputs);
                     }
                 }
             }
@@ -62,7 +65,7 @@ unsafe fn correlate_with<S: Simd>(
     }
 }
 
-impl Image {
+impl Tile {
     /// The gradient of a tile's products from that of its output: [`interpolate`](Self::interpolate) transposed.
     ///
     /// # Safety
@@ -195,43 +198,6 @@ impl Sum {
                     for c in 0..C {
                         S::store(to.add(p.wrapping_mul(pair)).add(c * LANES), sums[p][c]);
                     }
-                }
-            }
-        }
-    }
-}
-
-dispatch!(
-    /// The gradient of evaluated weights of a pair of blocks, `[place, input channel, output channel]`, becomes that of
-    /// the weights, `[tap, input channel, output channel]`, in the same memory.
-    gather, gather_with,
-    (gradient: &mut [f32])
-);
-
-#[inline(always)]
-unsafe fn gather_with<S: Simd>(gradient: &mut [f32]) {
-    let factors: [[f32; 3]; SIDE] = std::array::from_fn(at_point);
-    let tile = LANES * LANES;
-    assert!(gradient.len() >= PLACES * tile);
-    for at in (0..tile).step_by(LANES) {
-        // SAFETY: every offset is that of sixteen floats of a place; all are read before taps are written.
-        unsafe {
-            let values = gradient.as_mut_ptr().add(at);
-            let mut rows = [[S::splat(0.0); SIDE]; 3];
-            for place in 0..PLACES {
-                let value = S::load(values.add(place * tile));
-                for (tap, row) in rows.iter_mut().enumerate() {
-                    let sum = &mut row[place % SIDE];
-                    *sum = scaled::<S>(factors[place / SIDE][tap], value, *sum);
-                }
-            }
-            for (tap_row, row) in rows.iter().enumerate() {
-                for tap in 0..3 {
-                    let mut sum = S::splat(0.0);
-                    for (factors, value) in factors.iter().zip(row) {
-                        sum = scaled::<S>(factors[tap], *value, sum);
-                    }
-                    S::store(values.add((3 * tap_row + tap) * tile), sum);
                 }
             }
         }
