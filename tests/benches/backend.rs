@@ -54,9 +54,9 @@ fn main() {
     };
     let model = Model { depth: number("--depth", depth), widen, image, batch: BATCH, classes: 10 };
     if arguments.iter().any(|argument| argument == "--explain") {
-        let convolutions = given("--convolutions").unwrap_or_default();
-        let known = Convolutions::ALL.into_iter().find(|known| known.name() == convolutions);
-        return explain(&model, threads, known.unwrap_or_default());
+        let known = |name| Convolutions::ALL.into_iter().find(|known| known.name() == name);
+        let convolutions = given("--convolutions").map(|name| known(name).expect("it is direct or winograd"));
+        return explain(&model, threads, convolutions.unwrap_or_default());
     }
     set_threads(threads);
     let chosen = ["instructions", "convolutions"].map(|name| (name, given(&format!("--{name}"))));
