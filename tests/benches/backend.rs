@@ -4,8 +4,8 @@
 //!
 //! The sides take turns, so that whatever else the machine does falls on all, and in each turn run once before they
 //! are measured. Without `--python` only the backend is measured; `--tasks step,forward,head` tells what,
-//! `--instructions AVX2` with which instructions, and `--explain` prints its compiled plan instead, as estimated and
-//! as measured.
+//! `--backbone wide-resnet --depth 16 --widen 4` of which model, `--instructions AVX2` and `--convolutions winograd`
+//! with which options, and `--explain` prints its compiled plan instead, as estimated and as measured.
 
 #![allow(clippy::print_stdout, reason = "its result is what a benchmark prints")]
 
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use expanse_cpu::Team;
+use expanse_cpu::{Convolutions, Team};
 use expanse_domain::Seed;
 use expanse_engine::{Kind, Running};
 use expanse_host::{Session, TensorKind, set_threads};
@@ -47,13 +47,22 @@ fn main() {
         given("--image").unwrap_or("3x32x32").split('x').filter_map(|length| length.parse().ok()).collect();
     let image: [usize; 3] = image.try_into().expect("an image is CHANNELSxROWSxCOLUMNS");
     let (threads, pairs) = (number("--threads", 2), number("--pairs", 15));
-    let model = Model { depth: number("--depth", 32), image, batch: BATCH, classes: 10 };
+    let (depth, widen) = match given("--backbone") {
+        None | Some("resnet") => (32, None),
+        Some("wide-resnet") => (16, Some(number("--widen", 4))),
+        Some(other) => panic!("`{other}` is not measured; use resnet or wide-resnet"),
+    };
+    let model = Model { depth: number("--depth", depth), widen, image, batch: BATCH, classes: 10 };
     if arguments.iter().any(|argument| argument == "--explain") {
-        return explain(&model, threads);
+        let known = |name| Convolutions::ALL.into_iter().find(|known| known.name() == name);
+        let convolutions = given("--convolutions").map(|name| known(name).expect("it is direct or winograd"));
+        return explain(&model, threads, convolutions.unwrap_or_default());
     }
     set_threads(threads);
-    let instructions = given("--instructions");
-    let mut ours = Ours::open(&model, instructions);
+    let chosen = ["instructions", "convolutions"].map(|name| (name, given(&format!("--{name}"))));
+    let options: Map<String, serde_json::Value> =
+        chosen.into_iter().filter_map(|(name, value)| Some((name.into(), value?.into()))).collect();
+    let mut ours = Ours::open(&model, &options);
     let mut peers: Vec<Peer> = given("--python")
         .into_iter()
         .flat_map(|python| {
@@ -62,10 +71,11 @@ fn main() {
         .collect();
 
     let [channels, height, width] = image;
+    let name =
+        widen.map_or(format!("ResNet-{}", model.depth), |k| format!("Wide ResNet-{}-{k}", model.depth));
     println!(
-        "ResNet-{}, batch {BATCH} of {channels}×{height}×{width}, {threads} threads, {pairs} rounds after {WARM_UP}; {}",
-        model.depth,
-        plugins().backend("cpu", &options(instructions)).and_then(|b| b.device()).expect("a device").name
+        "{name}, batch {BATCH} of {channels}×{height}×{width}, {threads} threads, {pairs} rounds after {WARM_UP}; {}",
+        plugins().backend("cpu", &options).and_then(|b| b.device()).expect("a device").name
     );
     if let Some(peer) = peers.first_mut() {
         println!("PyTorch {}", peer.ask("version"));
@@ -117,10 +127,6 @@ fn measure(task: &str, rounds: usize, ours: &mut Ours, peers: &mut [Peer]) {
     }
 }
 
-fn options(instructions: Option<&str>) -> Map<String, serde_json::Value> {
-    instructions.map(|name| ("instructions".to_owned(), name.into())).into_iter().collect()
-}
-
 /// The backend with a model and with a head alone.
 struct Ours {
     session: Box<dyn Session>,
@@ -132,8 +138,8 @@ struct Ours {
 }
 
 impl Ours {
-    fn open(model: &Model, instructions: Option<&str>) -> Self {
-        let backend = plugins().backend("cpu", &options(instructions)).expect("the plugin opens");
+    fn open(model: &Model, options: &Map<String, serde_json::Value>) -> Self {
+        let backend = plugins().backend("cpu", options).expect("the plugin opens");
         let Programs { backbone, head, loss } = model.record().expect("the model is recorded");
         let mut session = backend.open_session(OPTIMIZER).expect("a session opens");
         session.load(&[&backbone, &head, &loss]).expect("the programs join");
@@ -209,9 +215,10 @@ struct Peer {
 impl Peer {
     fn start(python: &str, layout: &'static str, model: &Model, threads: usize) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peer.py");
-        let Model { depth, image, batch, .. } = *model;
+        let Model { depth, widen, image, batch, .. } = *model;
         let config = json!({
-            "threads": threads, "layout": layout, "depth": depth, "image": image, "batch": batch, "rows": ROWS,
+            "threads": threads, "layout": layout, "depth": depth, "widen": widen, "image": image, "batch": batch,
+            "rows": ROWS,
         });
         let mut process = Command::new(python)
             .arg(script)
@@ -250,8 +257,9 @@ impl Drop for Peer {
     }
 }
 
-fn explain(model: &Model, threads: usize) {
-    let mut session = expanse_cpu::Session::new(Team::new(threads).expect("threads start"), OPTIMIZER);
+fn explain(model: &Model, threads: usize, convolutions: Convolutions) {
+    let team = Team::new(threads).expect("threads start");
+    let mut session = expanse_cpu::Session::new(team, OPTIMIZER).with_convolutions(convolutions);
     let Programs { backbone, head, loss } = model.record().expect("the model is recorded");
     session.load(&[backbone, head, loss]).expect("the programs join");
     for training in [true, false] {

@@ -18,7 +18,7 @@ use expanse_tests::{
     timing::{confidence, pairs, quantile, sorted},
 };
 
-const MODEL: Model = Model { depth: 20, image: [1, 28, 28], batch: 64, classes: 10 };
+const MODEL: Model = Model { depth: 20, widen: None, image: [1, 28, 28], batch: 64, classes: 10 };
 const WARM_UP: usize = 3;
 const LEARNING_RATE: f64 = 0.01;
 const GOAL: f64 = 1.03;

@@ -48,12 +48,46 @@ class ResNet(nn.Module):
         return self.linear(x.mean(dim=(2, 3)))
 
 
+class WideBlock(nn.Module):
+    def __init__(self, channels, to, stride):
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, to, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(to)
+        self.conv2 = nn.Conv2d(to, to, 3, 1, 1, bias=False)
+        self.shortcut = nn.Conv2d(channels, to, 1, stride, bias=False) if channels != to else None
+
+    def forward(self, x):
+        activated = F.relu(self.bn1(x))
+        x = self.shortcut(activated) if self.shortcut else x
+        return self.conv2(F.relu(self.bn2(self.conv1(activated)))) + x
+
+
+class WideResNet(nn.Module):
+    def __init__(self, depth, widen, channels, classes):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
+        blocks, channels = [], 16
+        for to, stride in ((16 * widen, 1), (32 * widen, 2), (64 * widen, 2)):
+            for index in range((depth - 4) // 6):
+                blocks.append(WideBlock(channels, to, stride if index == 0 else 1))
+                channels = to
+        self.blocks = nn.Sequential(*blocks)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.blocks(self.conv1(x))))
+        return self.linear(x.mean(dim=(2, 3)))
+
+
 def main():
     config = json.loads(sys.argv[1])
     torch.manual_seed(0)
     torch.set_num_threads(config["threads"])
     batch, image = config["batch"], config["image"]
-    model = ResNet(config["depth"], image[0], 10)
+    depth, widen = config["depth"], config["widen"]
+    model = WideResNet(depth, widen, image[0], 10) if widen else ResNet(depth, image[0], 10)
     images = torch.rand(batch, *image) * 2 - 1
     targets = torch.randint(0, 10, (batch,))
     if config["layout"] == "channels_last":

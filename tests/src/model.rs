@@ -1,7 +1,7 @@
 //! The shipped model as its plugins record it, and batches of pseudo-random images for it.
 
 use expanse_domain::Seed;
-use expanse_host::{HostError, Session, TensorKind};
+use expanse_host::{Backbone, HostError, Session, TensorKind};
 use expanse_program::{
     BackboneRequest, HeadRequest, LossRequest, NamedTensor, Optimizer, Program, TensorData, TensorView,
     tensors_from_bytes, tensors_to_bytes,
@@ -15,11 +15,13 @@ pub const OPTIMIZER: Optimizer = Optimizer::sgd(0.9, 2e-4);
 /// The learning rate that the model is trained with.
 pub const LEARNING_RATE: f64 = 0.1;
 
-/// A classifier: backbone `resnet`, head `linear`, loss `cross-entropy`.
+/// A classifier: backbone `resnet` or `wide-resnet`, head `linear`, loss `cross-entropy`.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
-    /// Depth of the backbone, 6n + 2.
+    /// Depth of the backbone: 6n + 2, or 6n + 4 of a Wide ResNet.
     pub depth: usize,
+    /// Factor of the channels of a Wide ResNet.
+    pub widen: Option<usize>,
     /// Channels, height and width of an image.
     pub image: [usize; 3],
     /// Images in a batch.
@@ -60,7 +62,7 @@ impl Model {
         let loss =
             LossRequest { batch: self.batch, classes: self.classes, class_counts: vec![1; self.classes] };
         Ok(Programs {
-            backbone: plugins().backbone("resnet", &self.options())?.record(&backbone)?,
+            backbone: self.backbone()?.record(&backbone)?,
             head: plugins().head("linear", &Map::new())?.record(&head)?,
             loss: plugins().loss("cross-entropy", &Map::new())?.record(&loss)?,
         })
@@ -69,7 +71,7 @@ impl Model {
     /// The first values of all parameters, as safetensors.
     pub fn initialize(&self, seed: Seed) -> Result<Vec<u8>, HostError> {
         let (backbone, head) = self.requests();
-        let backbone = plugins().backbone("resnet", &self.options())?.initialize(&backbone, seed)?;
+        let backbone = self.backbone()?.initialize(&backbone, seed)?;
         let head = plugins().head("linear", &Map::new())?.initialize(&head, seed)?;
         Ok(to_bytes(&[tensors(&backbone), tensors(&head)].concat()))
     }
@@ -119,11 +121,15 @@ impl Model {
     /// What backbone and head are recorded for.
     pub fn requests(&self) -> (BackboneRequest, HeadRequest) {
         let Self { batch, classes, image: [channels, height, width], .. } = *self;
-        (BackboneRequest { batch, channels, height, width }, HeadRequest { batch, features: 64, classes })
+        let features = 64 * self.widen.unwrap_or(1);
+        (BackboneRequest { batch, channels, height, width }, HeadRequest { batch, features, classes })
     }
 
-    fn options(&self) -> Map<String, Value> {
-        [("depth".to_owned(), self.depth.into())].into_iter().collect()
+    fn backbone(&self) -> Result<Box<Backbone>, HostError> {
+        let mut options: Map<String, Value> = [("depth".to_owned(), self.depth.into())].into_iter().collect();
+        let Some(widen) = self.widen else { return plugins().backbone("resnet", &options) };
+        options.insert("widen".into(), widen.into());
+        plugins().backbone("wide-resnet", &options)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use expanse_cpu::Team;
+use expanse_cpu::{Convolutions, Team};
 use expanse_domain::Seed;
 use expanse_engine::{Kind, Running};
 use expanse_tests::model::{Model, OPTIMIZER, Programs};
@@ -39,9 +39,10 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn training_and_evaluation_allocate_nothing_once_they_are_warm() {
     const STEPS: usize = 20;
-    for (threads, allowed) in [(1, 0), (2, 2)] {
-        let model = Model { depth: 8, image: [3, 32, 32], batch: 32, classes: 10 };
-        let mut session = expanse_cpu::Session::new(Team::new(threads).unwrap(), OPTIMIZER);
+    for (threads, allowed, convolutions) in [(1, 0, Convolutions::Direct), (2, 2, Convolutions::Winograd)] {
+        let model = Model { depth: 8, widen: None, image: [3, 32, 32], batch: 32, classes: 10 };
+        let mut session =
+            expanse_cpu::Session::new(Team::new(threads).unwrap(), OPTIMIZER).with_convolutions(convolutions);
         let Programs { backbone, head, loss } = model.record().unwrap();
         session.load(&[backbone, head, loss]).unwrap();
         session.import(Kind::Parameters, &model.initialize(Seed(0)).unwrap()).unwrap();

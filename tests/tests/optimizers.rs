@@ -220,7 +220,7 @@ fn a_state_with_squares_is_refused_by_sgd() {
 /// The norm of all gradients is a sum, and sums in another order have other bits.
 #[test]
 fn clipping_gives_the_same_bytes_at_any_number_of_threads() {
-    let model = Model { depth: 8, image: [1, 16, 16], batch: 37, classes: 3 };
+    let model = Model { depth: 8, widen: None, image: [1, 16, 16], batch: 37, classes: 3 };
     let programs = model.record().unwrap();
     let optimizer = Optimizer { method: Method::Adam, clip_norm: Some(0.1), ..Optimizer::sgd(0.9, 2e-4) };
     let trained = |threads| {

@@ -14,7 +14,7 @@ use expanse_tests::{
 use serde_json::Map;
 
 const SEED: Seed = Seed(7);
-const SMALL: Model = Model { depth: 8, image: [1, 28, 28], batch: 16, classes: 10 };
+const SMALL: Model = Model { depth: 8, widen: None, image: [1, 28, 28], batch: 16, classes: 10 };
 const MODELS: [Model; 4] = [
     SMALL,
     Model { image: [3, 32, 32], ..SMALL },
@@ -187,7 +187,7 @@ fn batch_norm(name: &str) -> [String; 4] {
 /// He et al. 2016, table 6, give 0.46 M parameters; with shortcuts of option A, in full: 464 154.
 #[test]
 fn resnet_32_costs_what_its_paper_says() {
-    let model = Model { depth: 32, image: [3, 32, 32], batch: 4, classes: 10 };
+    let model = Model { depth: 32, widen: None, image: [3, 32, 32], batch: 4, classes: 10 };
     let Programs { backbone, head, .. } = model.record().unwrap();
     assert_eq!(backbone.header.trainable_values() + head.header.trainable_values(), 464_154);
     let multiply_adds = (backbone.header.multiply_adds + head.header.multiply_adds) / 4;

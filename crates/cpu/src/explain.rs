@@ -91,11 +91,14 @@ fn line(executable: &Executable, step: &Step) -> Line {
             let weight = step.weight.map_or("", |_| "weights ");
             let input = step.input.map_or("", |_| "input ");
             let sums = step.sums.map_or("", |_| "→ mask, sums");
-            let products = usize::from(step.weight.is_some()) + usize::from(step.input.is_some());
-            let what = format!("∂ {after}{}: {weight}{input}{sums}", conv(step.conv));
+            let wanted = [step.weight.is_some(), step.input.is_some()];
+            let (kernels, products) = executable.convolution(step.conv).map_or_else(Default::default, |c| {
+                (c.gradient_names(wanted), c.gradient_multiply_adds(wanted))
+            });
+            let what = format!("∂ {after}conv ({kernels}): {weight}{input}{sums}");
             let inputs = &node(step.conv).inputs;
             let value = if step.input.is_some() { inputs[0] } else { inputs[1] };
-            (what, value, true, products * multiply_adds(step.conv))
+            (what, value, true, products)
         }
     };
     let (shape, layout) = (&graph.values[value].shape, graph.values[value].layout);

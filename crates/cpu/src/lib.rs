@@ -17,6 +17,7 @@ mod run;
 mod session;
 mod team;
 
+pub use compile::convolution::Convolutions;
 pub use kernels::simd::Isa;
 pub use session::Session;
 pub use team::Team;

@@ -103,8 +103,18 @@ impl<'a, T> Pieces<'a, T> {
     /// No piece may be taken while it is taken already: a task takes those of its own number.
     #[allow(clippy::mut_from_ref, reason = "the contract makes the pieces disjoint")]
     pub unsafe fn take(&self, number: usize) -> &'a mut [T] {
-        let from = (number * self.piece).min(self.length);
-        let to = (from + self.piece).min(self.length);
+        // SAFETY: by contract.
+        unsafe { self.take_all(number..number + 1) }
+    }
+
+    /// The pieces of those numbers, side by side.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take), of each of them.
+    #[allow(clippy::mut_from_ref, reason = "the contract makes the pieces disjoint")]
+    pub unsafe fn take_all(&self, numbers: Range<usize>) -> &'a mut [T] {
+        let [from, to] = [numbers.start, numbers.end].map(|number| (number * self.piece).min(self.length));
         // SAFETY: the range lies within the slice, and by contract nobody else has it.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(from), to - from) }
     }
@@ -126,6 +136,12 @@ impl Groups {
     /// Groups of nearly equal size.
     pub fn of(items: usize) -> Self {
         Self { items, count: items.min(Self::MOST) }
+    }
+
+    /// The items of a group, some at once.
+    pub fn parts(&self, group: usize, at_once: usize) -> impl Iterator<Item = Range<usize>> {
+        let Range { start, end } = self.range(group);
+        (start..end).step_by(at_once).map(move |first| first..(first + at_once).min(end))
     }
 
     /// The items of a group.

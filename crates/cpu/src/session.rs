@@ -13,7 +13,13 @@ use expanse_program::{
 };
 
 use crate::{
-    compile::{assign_layouts, fuse, lower::lower, schedule},
+    compile::{
+        assign_layouts,
+        convolution::{Convolutions, Target},
+        fuse,
+        lower::lower,
+        schedule,
+    },
     explain::explain,
     graph::{Graph, ValueId},
     kernels::{
@@ -30,6 +36,7 @@ use crate::{
 /// All programs of a session share the parameters of the same name, and the memory that they run in.
 pub struct Session {
     team: Team,
+    convolutions: Convolutions,
     optimizer: Optimizer,
     programs: Vec<Loaded>,
     store: Store,
@@ -76,7 +83,18 @@ impl Session {
     pub fn new(team: Team, optimizer: Optimizer) -> Self {
         let has_squares = optimizer.method.has_squares();
         let (store, shared) = (Store { has_squares, ..Store::default() }, Shared::default());
-        Self { team, optimizer, programs: Vec::new(), store, shared, losses: Vec::new() }
+        let convolutions = Convolutions::default();
+        Self { team, convolutions, optimizer, programs: Vec::new(), store, shared, losses: Vec::new() }
+    }
+
+    /// As it is, with another way to compute convolutions, for programs that have not run yet.
+    #[must_use]
+    pub fn with_convolutions(self, convolutions: Convolutions) -> Self {
+        Self { convolutions, ..self }
+    }
+
+    fn target(&self) -> Target {
+        Target { isa: self.team.isa(), convolutions: self.convolutions }
     }
 
     /// The compiled form of a program, in words.
@@ -92,9 +110,9 @@ impl Session {
         let executable = match training {
             true => {
                 let loss = find_loss(&linked.source, &linked.outputs)?.tensor as usize;
-                compile_training(graph, loss, &self.team)
+                compile_training(graph, loss, self.target())
             }
-            false => compile_evaluation(graph, &self.team),
+            false => compile_evaluation(graph, self.target()),
         };
         Ok(explain(&executable, &linked.source, &self.team, None))
     }
@@ -147,10 +165,11 @@ impl Session {
     /// Runs the training form; answers the loss.
     fn backward(&mut self, program: usize, inputs: &[TensorView<'_>]) -> Result<f32, EngineError> {
         self.check(program, inputs)?;
+        let target = self.target();
         let Self { team, programs, store, shared, .. } = self;
         let Loaded { linked, graph, places, training, .. } = &mut programs[program];
         let loss = find_loss(&linked.source, &linked.outputs)?.tensor as usize;
-        let training = training.get_or_insert_with(|| compile_training(graph, loss, team));
+        let training = training.get_or_insert_with(|| compile_training(graph, loss, target));
         let parameters = Parameters { values: &store.values, places, version: store.version };
         training.run(team, shared, &parameters, inputs, || ());
         Ok(training.value(shared, &parameters, loss)[0])
@@ -221,7 +240,7 @@ impl Running for Session {
         learning_rate: f64,
     ) -> Result<(), EngineError> {
         let loss = self.backward(program, inputs)?;
-        let Self { team, optimizer, programs, store, shared, losses } = self;
+        let Self { team, optimizer, programs, store, shared, losses, .. } = self;
         let Loaded { training: Some(training), places, .. } = &programs[program] else { return Ok(()) };
         store.descend(training, places, shared, *optimizer, learning_rate, team.isa());
         store.update_statistics(training, places);
@@ -256,9 +275,10 @@ impl Running for Session {
         outputs: &mut [(&str, &mut [f32])],
     ) -> Result<(), EngineError> {
         self.check(program, inputs)?;
+        let target = self.target();
         let Self { team, programs, store, shared, .. } = self;
         let Loaded { linked, graph, places, evaluation, .. } = &mut programs[program];
-        let evaluation = evaluation.get_or_insert_with(|| compile_evaluation(graph, team));
+        let evaluation = evaluation.get_or_insert_with(|| compile_evaluation(graph, target));
         let parameters = Parameters { values: &store.values, places, version: store.version };
         evaluation.run(team, shared, &parameters, inputs, || ());
         for (name, values) in outputs {
@@ -271,7 +291,7 @@ impl Running for Session {
 }
 
 /// The training form of a graph.
-fn compile_training(graph: &Graph, loss: ValueId, team: &Team) -> Executable {
+fn compile_training(graph: &Graph, loss: ValueId, target: Target) -> Executable {
     let mut graph = graph.clone();
     // What else comes out is of no interest to a step.
     graph.outputs.retain(|port| port.tensor as usize == loss);
@@ -279,17 +299,17 @@ fn compile_training(graph: &Graph, loss: ValueId, team: &Team) -> Executable {
     assign_layouts(&mut graph);
     let loss = graph.outputs[0].tensor as usize;
     let schedule = schedule::training(&graph, loss);
-    Executable::new(graph, schedule, &[loss], team)
+    Executable::new(graph, schedule, &[loss], target)
 }
 
 /// The evaluation form of a graph.
-fn compile_evaluation(graph: &Graph, team: &Team) -> Executable {
+fn compile_evaluation(graph: &Graph, target: Target) -> Executable {
     let mut graph = graph.clone();
     fuse(&mut graph);
     assign_layouts(&mut graph);
     let schedule = schedule::evaluation(&graph);
     let outputs: Vec<ValueId> = graph.outputs.iter().map(|port| port.tensor as usize).collect();
-    Executable::new(graph, schedule, &outputs, team)
+    Executable::new(graph, schedule, &outputs, target)
 }
 
 impl Store {

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use expanse_cpu::{Isa, Session, Team, missing_operations};
+use expanse_cpu::{Convolutions, Isa, Session, Team, missing_operations};
 use expanse_sdk::{Error, Host, Optimizer, Plugin, Program, Runtime, options};
 
 options! {
@@ -10,12 +10,16 @@ options! {
     pub struct CpuOptions {
         /// The instruction set: `auto` for the widest that the processor has, or one of `AVX-512`, `AVX2`, `portable`.
         pub instructions: String = "auto".into(),
+        /// How 3×3 convolutions are computed: `direct`, or `winograd` with a quarter of the products, other errors of
+        /// rounding, and a gain where an image has 16 channels or more.
+        pub convolutions: String = "direct".into(),
     }
 }
 
 /// Its sessions share one team of threads, which is formed with the first of them.
 struct CpuBackend {
     isa: Isa,
+    convolutions: Convolutions,
     team: Mutex<Option<Team>>,
 }
 
@@ -35,7 +39,7 @@ impl Plugin for CpuBackend {
     const SUMMARY: &'static str = "the CPU in pure Rust, compiled and fused for AVX-512, AVX2 or any other";
     type Options = CpuOptions;
 
-    fn new(CpuOptions { instructions }: CpuOptions) -> Result<Self, Error> {
+    fn new(CpuOptions { instructions, convolutions }: CpuOptions) -> Result<Self, Error> {
         let available = Isa::available();
         let named = available.iter().find(|isa| isa.name().eq_ignore_ascii_case(&instructions));
         let isa = match named {
@@ -50,7 +54,12 @@ impl Plugin for CpuBackend {
                 return Err(Error::option("instructions", message));
             }
         };
-        Ok(Self { isa, team: Mutex::default() })
+        let known = Convolutions::ALL.into_iter().find(|known| known.name() == convolutions);
+        let convolutions = known.ok_or_else(|| {
+            let names = Convolutions::ALL.map(Convolutions::name).join(" or ");
+            Error::option("convolutions", format!("`{convolutions}` is no way to convolve; use {names}"))
+        })?;
+        Ok(Self { isa, convolutions, team: Mutex::default() })
     }
 }
 
@@ -67,7 +76,7 @@ impl Runtime for CpuBackend {
     }
 
     fn open_session(&self, optimizer: Optimizer, host: &Host) -> Result<Session, Error> {
-        Ok(Session::new(self.team(host)?, optimizer))
+        Ok(Session::new(self.team(host)?, optimizer).with_convolutions(self.convolutions))
     }
 }
 

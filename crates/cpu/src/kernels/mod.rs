@@ -14,3 +14,4 @@ pub(crate) mod stencil;
 pub(crate) mod strided;
 pub(crate) mod update;
 pub(crate) mod weights;
+pub(crate) mod winograd;

@@ -1,6 +1,9 @@
 //! Weights in the order that kernels read them in: `[block, block, tap, 16, 16]`.
 
-use super::{simd::LANES, update::add};
+use super::{
+    simd::{Isa, LANES},
+    update::add,
+};
 use crate::team::Crew;
 
 /// The sizes of a convolution's weights `[outputs, inputs, taps]`.
@@ -55,20 +58,22 @@ impl Weights {
         });
     }
 
-    /// gradient (+)= the sum of packed partial gradients, in their order.
+    /// gradient (+)= the sum of partial gradients, in their order. `gather` makes of the sum for a pair of blocks one that
+    /// begins with packed weights.
     pub fn unpack_sum(
         &self,
         crew: Crew,
         partial: &mut [f32],
         groups: usize,
+        gather: fn(Isa, &mut [f32]),
         accumulate: bool,
         gradient: &mut [f32],
     ) {
-        let Self { inputs, taps, .. } = *self;
-        let (whole, tile) = (self.packed(), taps * LANES * LANES);
+        let Self { outputs, inputs, taps } = *self;
         let input_blocks = inputs.div_ceil(LANES);
+        let whole = partial.len() / groups;
+        let tile = whole / (input_blocks * outputs.div_ceil(LANES));
         let (sums, others) = partial.split_at_mut(whole);
-        let others = &others[..(groups - 1) * whole];
         let lengths = [LANES * inputs * taps, input_blocks * tile];
         crew.chunk_pairs((gradient, sums), lengths, |block, rows, sums| {
             for (input, sum) in sums.chunks_exact_mut(tile).enumerate() {
@@ -76,6 +81,7 @@ impl Weights {
                 for partial in others.chunks_exact(whole) {
                     add(crew.isa, &partial[at * tile..][..tile], sum);
                 }
+                gather(crew.isa, sum);
                 let first = input * LANES;
                 for (lane, row) in rows.chunks_exact_mut(inputs * taps).enumerate() {
                     for channel in 0..(inputs - first).min(LANES) {

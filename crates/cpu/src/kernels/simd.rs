@@ -98,6 +98,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn load(from: *const f32) -> Self::V;
     /// To memory.
     unsafe fn store(to: *mut f32, value: Self::V);
+    /// Asks for the cache line of an address, which may lie anywhere.
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
     /// a · b + c.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// a + b.
@@ -163,6 +166,12 @@ mod x86 {
         unsafe fn store(to: *mut f32, value: __m512) {
             // SAFETY: sixteen floats, by contract.
             unsafe { _mm512_storeu_ps(to, value) }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(at: *const f32) {
+            // SAFETY: it reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
 
         #[inline(always)]
@@ -239,6 +248,12 @@ mod x86 {
                 HalfAvx2::store(to, value[0]);
                 HalfAvx2::store(to.add(8), value[1]);
             }
+        }
+
+        #[inline(always)]
+        unsafe fn prefetch(at: *const f32) {
+            // SAFETY: it reads nothing.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
 
         #[inline(always)]

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, reason = "tasks share slices of which each takes its own part")]
 
+use std::ops::Range;
+
 use crate::{
     compile::{
         convolution::Convolution,
@@ -40,9 +42,9 @@ pub(crate) struct Scratch {
 impl ConvState {
     /// Room for the packed weights; `backward` if the gradient of the input is wanted.
     pub fn new(convolution: Convolution, backward: bool) -> Self {
-        let packed = convolution.weights.packed();
-        let backward = Buffer::zeros(if backward { packed } else { 0 });
-        Self { convolution, forward: Buffer::zeros(packed), backward, version: None }
+        let [forward, for_gradient] = convolution.packed().map(Buffer::zeros);
+        let backward = if backward { for_gradient } else { Buffer::default() };
+        Self { convolution, forward, backward, version: None }
     }
 
     /// Packs the weights if they have changed.
@@ -54,12 +56,12 @@ impl ConvState {
         }
     }
 
-    /// Floats of scratch memory for a group of images: one image of the input, one gradient of the output, and what
-    /// the kernels need.
+    /// Floats of scratch memory for a group of images: as many images of the input and gradients of the output as
+    /// there are at once, and what the kernels need.
     pub fn scratch(&self) -> usize {
         let Self { convolution, .. } = self;
         let kernels = convolution.scratch().max(convolution.gradient_scratch());
-        convolution.x.image() + convolution.y.image() + kernels
+        convolution.at_once() * (convolution.x.image() + convolution.y.image()) + kernels
     }
 
     /// Groups of the images.
@@ -103,22 +105,27 @@ impl<'a> Images<'a> {
         }
     }
 
-    /// An image in blocks, in `room` where it has to be made.
-    fn image<'b>(&'b self, isa: Isa, at: usize, size: Blocked, room: &'b mut [f32]) -> &'b [f32] {
-        let range = at * size.image()..(at + 1) * size.image();
-        match self {
-            Self::Blocked(x) => &x[range],
-            Self::Plain(x) => {
-                let plain = size.channels * size.pixels;
-                to_blocks(&x[at * plain..(at + 1) * plain], size.channels, room);
-                room
-            }
-            Self::Norm { x, residual, scale, shift, relu } => {
-                let residual = residual.map(|values| &values[range.clone()]);
-                norm::apply(isa, &x[range], residual, scale, shift, *relu, room);
-                room
+    /// Images in blocks, in `room` where they have to be made.
+    fn images<'b>(&'b self, isa: Isa, part: Range<usize>, size: Blocked, room: &'b mut [f32]) -> &'b [f32] {
+        if let Self::Blocked(x) = self {
+            return &x[part.start * size.image()..part.end * size.image()];
+        }
+        let room = &mut room[..part.len() * size.image()];
+        for (at, room) in part.zip(room.chunks_exact_mut(size.image())) {
+            match self {
+                Self::Blocked(_) => {}
+                Self::Plain(x) => {
+                    let plain = size.channels * size.pixels;
+                    to_blocks(&x[at * plain..(at + 1) * plain], size.channels, room);
+                }
+                Self::Norm { x, residual, scale, shift, relu } => {
+                    let range = at * size.image()..(at + 1) * size.image();
+                    let residual = residual.map(|values| &values[range.clone()]);
+                    norm::apply(isa, &x[range], residual, scale, shift, *relu, room);
+                }
             }
         }
+        room
     }
 }
 
@@ -173,7 +180,7 @@ fn run_forward(
 ) {
     let (ConvState { convolution, forward, .. }, crew) = (state, frame.crew);
     let (x_size, y_size) = (convolution.x, convolution.y);
-    let (groups, width) = (state.groups(), y_size.blocks * LANES);
+    let (groups, width, at_once) = (state.groups(), y_size.blocks * LANES, convolution.at_once());
     let before = neighbours.before.as_deref();
     let [scale, shift] = before.map_or([&[][..]; 2], |state| [&state.scale, &state.shift]);
     let images = Images::of(frame, step.conv, step.before, scale, shift);
@@ -188,20 +195,22 @@ fn run_forward(
     let scratch = Pieces::new(&mut scratch.images, state.scratch());
     crew.each(groups.count, |group| {
         // SAFETY: each task takes the scratch memory of its group.
-        let (room, kernels) = unsafe { scratch.take(group) }.split_at_mut(x_size.image());
-        for at in groups.range(group) {
+        let (room, kernels) = unsafe { scratch.take(group) }.split_at_mut(at_once * x_size.image());
+        for part in groups.parts(group, at_once) {
             // SAFETY: each image belongs to one group.
-            let (y, kept) = unsafe { (y.take(at), kept.take(at)) };
-            let x = images.image(crew.isa, at, x_size, if keeps { kept } else { &mut *room });
+            let (y, kept) = unsafe { (y.take_all(part.clone()), kept.take_all(part.clone())) };
+            let x = images.images(crew.isa, part.clone(), x_size, if keeps { kept } else { &mut *room });
             convolution.forward(crew.isa, x, forward, kernels, y);
-            if step.moments.is_some() {
-                // SAFETY: as above.
-                let (means, squares) = unsafe { moments.take(at) }.split_at_mut(width);
-                norm::moments(crew.isa, y, means, squares);
-            }
-            if let Some(node) = &folded {
-                let residual = residual.map(|values| &values[at * y.len()..(at + 1) * y.len()]);
-                norm::apply_in_place(crew.isa, y, residual, scale, shift, node.norm.relu);
+            for (at, y) in part.zip(y.chunks_exact_mut(y_size.image())) {
+                if step.moments.is_some() {
+                    // SAFETY: as above.
+                    let (means, squares) = unsafe { moments.take(at) }.split_at_mut(width);
+                    norm::moments(crew.isa, y, means, squares);
+                }
+                if let Some(node) = &folded {
+                    let residual = residual.map(|values| &values[at * y.len()..(at + 1) * y.len()]);
+                    norm::apply_in_place(crew.isa, y, residual, scale, shift, node.norm.relu);
+                }
             }
         }
     });
@@ -228,7 +237,7 @@ pub(crate) fn backward(
     if let Some(accumulate) = step.weight {
         frame.write_gradient(weight, |frame, dw| {
             let groups = state.groups().count;
-            state.convolution.weights.unpack_sum(frame.crew, &mut scratch.partial, groups, accumulate, dw);
+            state.convolution.unpack(frame.crew, &mut scratch.partial, groups, accumulate, dw);
         });
     }
 }
@@ -243,7 +252,7 @@ fn run_backward(
 ) {
     let (ConvState { convolution, backward, .. }, crew) = (state, frame.crew);
     let (x_size, y_size) = (convolution.x, convolution.y);
-    let (groups, width) = (state.groups(), x_size.blocks * LANES);
+    let (groups, width, at_once) = (state.groups(), x_size.blocks * LANES, convolution.at_once());
     let mut nobody = NormState::default();
     let NormState { mean, scale, shift, by_image, .. } =
         neighbours.before.as_deref_mut().unwrap_or(&mut nobody);
@@ -260,35 +269,39 @@ fn run_backward(
         after.zip(neighbours.after.as_deref()).map(|(norm, state)| (frame.value(norm.inputs[0]), state));
 
     let dx = Pieces::new(dx, x_size.image());
-    let partial = Pieces::new(&mut scratch.partial, convolution.weights.packed());
+    let partial = Pieces::new(&mut scratch.partial, convolution.partial());
     let scratch = Pieces::new(&mut scratch.images, state.scratch());
     crew.each(groups.count, |group| {
         // SAFETY: each task takes the scratch memory and the partial gradient of its group.
         let (scratch, partial) = unsafe { (scratch.take(group), partial.take(group)) };
-        let (x_room, rest) = scratch.split_at_mut(x_size.image());
-        let (dy_room, kernels) = rest.split_at_mut(y_size.image());
+        let (x_room, rest) = scratch.split_at_mut(at_once * x_size.image());
+        let (dy_room, kernels) = rest.split_at_mut(at_once * y_size.image());
         if step.weight.is_some() {
             partial.fill(0.0);
         }
-        for at in groups.range(group) {
-            let range = at * y_size.image()..(at + 1) * y_size.image();
+        for part in groups.parts(group, at_once) {
             let dy = match after {
                 Some((x, NormState { mean, scale, b, c, .. })) => {
                     let coefficients = [&scale[..], b, c];
-                    norm::derive(crew.isa, &dy[range.clone()], &x[range], mean, coefficients, false, dy_room);
-                    &*dy_room
+                    for (at, dx) in part.clone().zip(dy_room.chunks_exact_mut(y_size.image())) {
+                        let range = at * y_size.image()..(at + 1) * y_size.image();
+                        norm::derive(crew.isa, &dy[range.clone()], &x[range], mean, coefficients, false, dx);
+                    }
+                    &dy_room[..part.len() * y_size.image()]
                 }
-                None => &dy[range],
+                None => &dy[part.start * y_size.image()..part.end * y_size.image()],
             };
-            let x = images.image(crew.isa, at, x_size, x_room);
+            let x = images.images(crew.isa, part.clone(), x_size, x_room);
             if step.weight.is_some() {
                 convolution.weight_gradient(crew.isa, x, dy, kernels, partial);
             }
             let Some(accumulate) = step.input else { continue };
             // SAFETY: each image belongs to one group.
-            let dx = unsafe { dx.take(at) };
+            let dx = unsafe { dx.take_all(part.clone()) };
             convolution.input_gradient(crew.isa, dy, backward, kernels, accumulate, dx);
-            if let Some((relu, input)) = before {
+            let Some((relu, input)) = before else { continue };
+            let pairs = dx.chunks_exact_mut(x_size.image()).zip(x.chunks_exact(x_size.image()));
+            for (at, (dx, x)) in part.zip(pairs) {
                 // SAFETY: as above.
                 let (sums, products) = unsafe { sums.take(at) }.split_at_mut(width);
                 let input = &input[at * x_size.image()..(at + 1) * x_size.image()];

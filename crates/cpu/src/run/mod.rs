@@ -13,7 +13,7 @@ use norm::NormState;
 
 use crate::{
     compile::{
-        convolution::Convolution,
+        convolution::{Convolution, Target},
         plan::{Place, Plan, plan},
         schedule::{Schedule, Step},
     },
@@ -69,10 +69,11 @@ const LARGE: usize = 4_000_000;
 
 impl Executable {
     /// Plans the memory of a schedule and prepares what its nodes keep.
-    pub fn new(graph: Graph, schedule: Schedule, outputs: &[ValueId], team: &Team) -> Self {
+    pub fn new(graph: Graph, schedule: Schedule, outputs: &[ValueId], target: Target) -> Self {
         let mut plan = plan(&graph, &schedule, outputs);
         plan.sort();
-        let states: Vec<State> = (0..graph.nodes.len()).map(|node| State::new(&graph, node, team)).collect();
+        let states: Vec<State> =
+            (0..graph.nodes.len()).map(|node| State::new(&graph, node, target)).collect();
         let mut scratch = [0, 0];
         let trains = schedule.steps.iter().any(|step| matches!(step, Step::ConvGradient(_)));
         for state in &states {
@@ -80,7 +81,7 @@ impl Executable {
                 let groups = state.groups().count;
                 scratch[0] = scratch[0].max(groups * state.scratch());
                 if trains {
-                    scratch[1] = scratch[1].max(groups * state.convolution.weights.packed());
+                    scratch[1] = scratch[1].max(groups * state.convolution.partial());
                 }
             }
         }
@@ -203,7 +204,7 @@ impl Executable {
 }
 
 impl State {
-    fn new(graph: &Graph, node: usize, team: &Team) -> Self {
+    fn new(graph: &Graph, node: usize, target: Target) -> Self {
         let node = &graph.nodes[node];
         match &node.op {
             Op::Conv(conv) if conv.groups == 1 => {
@@ -211,7 +212,7 @@ impl State {
                 let x = &graph.values[node.inputs[0]];
                 let y = graph.values[node.output].blocked();
                 let kernel = [kernel[2], kernel[3]];
-                let convolution = Convolution::new(conv, kernel, x.blocked(), y, team.isa());
+                let convolution = Convolution::new(conv, kernel, x.blocked(), y, target);
                 Self::Conv(Box::new(ConvState::new(convolution, x.trained)))
             }
             Op::Norm(_) => Self::Norm(Box::new(NormState::new(graph.values[node.inputs[0]].blocked()))),
