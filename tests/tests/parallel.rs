@@ -124,7 +124,7 @@ fn a_batch_without_equal_parts_is_left_to_the_first_device_and_all_follow() {
     });
 }
 
-const WHOLE: Model = Model { depth: 8, image: [3, 16, 16], batch: 16, classes: 10 };
+const WHOLE: Model = Model { depth: 8, image: [3, 16, 16], batch: 16, classes: 10, widen: None };
 
 fn load(session: &mut dyn Running, model: &Model) {
     let Programs { backbone, head, loss } = model.record().unwrap();

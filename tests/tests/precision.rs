@@ -8,7 +8,7 @@ use expanse_sdk::Precision;
 use expanse_tests::model::{LEARNING_RATE, Model, OPTIMIZER, Programs, TRAINING, tensors};
 
 const SEED: Seed = Seed(3);
-const MODEL: Model = Model { depth: 8, image: [3, 8, 8], batch: 16, classes: 10 };
+const MODEL: Model = Model { depth: 8, image: [3, 8, 8], batch: 16, classes: 10, widen: None };
 
 fn session(precision: Precision) -> Session<Flex> {
     let mut session = Session::new(FlexDevice, OPTIMIZER).with_products_in(precision.into());

@@ -7,13 +7,15 @@ use std::{
 
 /// A value in a thread of its own, which works through calls in their order.
 pub struct Worker<T> {
-    calls: Sender<Box<dyn FnOnce(&mut T) + Send>>,
+    calls: Sender<Call<T>>,
 }
+
+type Call<T> = Box<dyn FnOnce(&mut T) + Send>;
 
 impl<T: Send + 'static> Worker<T> {
     /// Begins the thread. It ends with the worker, once it has done what it was called to.
     pub fn begin(name: &str, mut value: T) -> io::Result<Self> {
-        let (calls, called) = mpsc::channel::<Box<dyn FnOnce(&mut T) + Send>>();
+        let (calls, called) = mpsc::channel::<Call<T>>();
         let work = move || called.into_iter().for_each(|call| call(&mut value));
         thread::Builder::new().name(name.into()).spawn(work)?;
         Ok(Self { calls })
