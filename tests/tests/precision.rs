@@ -1,4 +1,6 @@
-//! Products of rounded factors, against those of `f32`.
+//! Products of rounded factors, against those of `f32`. What docs/gpu.md tells is printed.
+
+#![allow(clippy::print_stdout, reason = "the documentation has these numbers")]
 
 use burn_flex::{Flex, FlexDevice};
 use expanse_domain::Seed;

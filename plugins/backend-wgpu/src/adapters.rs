@@ -1,8 +1,9 @@
 //! The device of a number, or why it is not there.
 
 use burn_wgpu::WgpuDevice;
-use expanse_adapters::adapters;
 use expanse_sdk::{Error, has_library, no_such_gpu};
+
+use crate::numbers::adapters;
 
 /// The device with that number, not opened yet.
 pub(crate) fn numbered(number: usize) -> Result<WgpuDevice, Error> {

@@ -1,6 +1,7 @@
 //! GPUs by Vulkan, Metal, DirectX 12 or OpenGL: the engine on burn's `wgpu` backend.
 
 mod adapters;
+mod numbers;
 
 use std::{
     collections::BTreeMap,

@@ -16,7 +16,7 @@ pub(crate) fn flex() -> Vec<Named<FlexDevice>> {
 /// The GPUs of backend `wgpu`, by the numbers that they have there.
 #[cfg(feature = "wgpu")]
 pub(crate) fn wgpu() -> Result<Vec<Named<cubecl::Device>>, ServerError> {
-    let devices = expanse_adapters::adapters().into_iter().map(cubecl::Device::Wgpu);
+    let devices = crate::numbers::adapters().into_iter().map(cubecl::Device::Wgpu);
     named("wgpu", devices.collect())
 }
 

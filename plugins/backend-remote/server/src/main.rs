@@ -6,6 +6,9 @@
 mod devices;
 mod error;
 mod gate;
+#[cfg(feature = "wgpu")]
+#[path = "../../../backend-wgpu/src/numbers.rs"]
+mod numbers;
 mod token;
 mod worker;
 

@@ -1,4 +1,4 @@
-//! The devices that burn-wgpu finds, in the order of their numbers.
+//! The devices that burn-wgpu finds, in the order of their numbers. The server that lends them has this file, too.
 
 use burn_wgpu::WgpuDevice;
 use cubecl::{Device, device::WgpuDeviceKind};
@@ -6,14 +6,10 @@ use cubecl::{Device, device::WgpuDeviceKind};
 /// GPUs of their own first, then those in the processor, then virtual ones, then others, devices in software last; those of
 /// one kind stay in the order of the system. None is opened for it: the machine is asked, and answers no device without a
 /// panic.
-pub fn adapters() -> Vec<WgpuDevice> {
+pub(crate) fn adapters() -> Vec<WgpuDevice> {
     let all = Device::enumerate_all().into_iter();
     let devices = all.filter_map(|device| match device {
         Device::Wgpu(device) => Some(device),
-        #[allow(
-            unreachable_patterns,
-            reason = "other kinds are there where a build knows other backends, too"
-        )]
         _ => None,
     });
     let mut devices: Vec<_> = devices.collect();
