@@ -36,6 +36,12 @@ pub fn cargo(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Error
     if let Some(target) = build_folder().and_then(|folder| Some(folder.parent()?.to_owned())) {
         command.env("CARGO_TARGET_DIR", target);
     }
+    // What cargo has told this program of its package, or a test of its own, is no business of other packages: build scripts
+    // that look at it, such as that of `ring`, would run again, and all behind them be compiled again.
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        command.env_remove(name);
+    }
     command.envs(variables.iter().copied());
     let shown = || format!("cargo {}", arguments.join(" "));
     let status = command.status().map_err(|source| Error::File { path: "cargo".into(), source })?;
