@@ -12,7 +12,11 @@ mod numbers;
 mod token;
 mod worker;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, ValueEnum};
 use error::ServerError;
@@ -67,7 +71,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The process that listens reads it, and tells it.
         Err(error @ ServerError::NoDevice { .. }) if arguments.worker => {
-            println!("{error}");
+            let _ = writeln!(io::stdout(), "{error}");
             ExitCode::FAILURE
         }
         Err(error) => {
