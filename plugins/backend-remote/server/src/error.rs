@@ -28,7 +28,8 @@ pub(crate) enum ServerError {
     /// A worker cannot begin.
     #[error("a worker cannot begin: {0}")]
     Worker(#[from] io::Error),
-    /// There is nothing to lend.
+    /// There is nothing to lend; the processor always is there.
+    #[cfg_attr(not(any(feature = "wgpu", feature = "cuda")), allow(dead_code))]
     #[error("--backend {backend}: no device is here; `cargo xtask doctor` says what is missing")]
     NoDevice {
         /// As given.
