@@ -23,7 +23,7 @@ pub use check::{check_import, check_inputs, check_parameters, find_loss, find_ou
 pub use compile::operation_name;
 pub use error::EngineError;
 pub use link::{Linked, link};
-pub use owned::Owned;
+pub use owned::{Owned, forward_owned};
 pub use parallel::Parallel;
 pub use running::Running;
 pub use session::{Kind, STATISTICS_MOMENTUM, Session};

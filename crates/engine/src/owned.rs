@@ -1,5 +1,7 @@
 use expanse_program::{TensorData, TensorView};
 
+use crate::{EngineError, Running};
+
 /// A tensor that outlives the call that it came with.
 #[derive(Clone, Debug)]
 pub struct Owned {
@@ -41,4 +43,23 @@ impl Owned {
         };
         TensorView { name: &self.name, shape: &self.shape, data }
     }
+}
+
+/// [`Running::forward`] with outputs of its own, of these names and numbers of values, for a session in another thread.
+///
+/// # Errors
+///
+/// Those of the session.
+pub fn forward_owned(
+    session: &mut dyn Running,
+    program: usize,
+    inputs: &[TensorView<'_>],
+    sizes: &[(String, usize)],
+) -> Result<Vec<Vec<f32>>, EngineError> {
+    let mut given: Vec<_> = sizes.iter().map(|(_, values)| vec![0.0; *values]).collect();
+    let named = sizes.iter().zip(&mut given);
+    let mut outputs: Vec<_> =
+        named.map(|((name, _), values)| (name.as_str(), values.as_mut_slice())).collect();
+    session.forward(program, inputs, &mut outputs)?;
+    Ok(given)
 }

@@ -7,7 +7,7 @@ use expanse_program::{
     NamedTensor, Port, Program, TensorData, TensorView, tensors_from_bytes, tensors_to_bytes,
 };
 
-use crate::{EngineError, Kind, Owned, Running, Session, Worker, contribution::Contribution};
+use crate::{EngineError, Kind, Owned, Running, Session, Worker, contribution::Contribution, forward_owned};
 
 /// A session on each of several devices, with the same parameters at any time.
 ///
@@ -125,6 +125,13 @@ impl<'a> Part<'a> {
     }
 }
 
+/// The mean over all devices, always in their order.
+fn mean(first: f32, others: impl Iterator<Item = f32>) -> f32 {
+    let (sum, count) =
+        others.fold((f64::from(first), 1.0), |(sum, count), value| (sum + f64::from(value), count + 1.0));
+    (sum / count) as f32
+}
+
 /// Waits for all devices, and answers the first error.
 fn gather<T>(answers: Vec<Answer<T>>) -> Result<Vec<T>, EngineError> {
     let ended = || EngineError::Device("the session of another device has ended".into());
@@ -185,11 +192,9 @@ impl<B: Backend> Running for Parallel<B> {
         let answers = self.each(Session::losses);
         let mut losses = self.first.losses()?;
         let mut others: Vec<_> = gather(answers)?.into_iter().map(Vec::into_iter).collect();
-        let devices = self.devices() as f64;
         for (loss, shared) in losses.iter_mut().zip(std::mem::take(&mut self.shared)) {
             if shared {
-                let others = others.iter_mut().filter_map(Iterator::next).map(f64::from);
-                *loss = ((f64::from(*loss) + others.sum::<f64>()) / devices) as f32;
+                *loss = mean(*loss, others.iter_mut().filter_map(Iterator::next));
             }
         }
         Ok(losses)
@@ -212,19 +217,14 @@ impl<B: Backend> Running for Parallel<B> {
                 (*name, values.split_at_mut(size))
             })
             .collect();
-        let empty: Vec<(String, Vec<f32>)> =
-            wanted.iter().map(|(name, (first, _))| ((*name).to_owned(), vec![0.0; first.len()])).collect();
-        let answers = self.each_part(&parts, move |session, inputs| {
-            let mut given = empty.clone();
-            let mut outputs: Vec<_> =
-                given.iter_mut().map(|(name, values)| (name.as_str(), values.as_mut_slice())).collect();
-            session.forward(program, inputs, &mut outputs)?;
-            Ok(given)
-        });
+        let sizes: Vec<_> =
+            wanted.iter().map(|(name, (first, _))| ((*name).to_owned(), first.len())).collect();
+        let answers =
+            self.each_part(&parts, move |session, inputs| forward_owned(session, program, inputs, &sizes));
         let mut first: Vec<_> = wanted.iter_mut().map(|(name, (first, _))| (*name, &mut **first)).collect();
         self.first.forward(program, &Part::views(&parts[0]), &mut first)?;
         for (number, given) in gather(answers)?.into_iter().enumerate() {
-            for ((_, (first, rest)), (_, values)) in wanted.iter_mut().zip(given) {
+            for ((_, (first, rest)), values) in wanted.iter_mut().zip(given) {
                 rest[number * first.len()..][..first.len()].copy_from_slice(&values);
             }
         }
@@ -237,16 +237,14 @@ impl<B: Backend> Running for Parallel<B> {
         };
         let answers = self.each_part(&parts, move |session, inputs| session.gradients(program, inputs));
         let first = self.first.gradients(program, &Part::views(&parts[0]))?;
-        let mut mean = tensors_from_bytes(&first)?;
+        let mut means = tensors_from_bytes(&first)?;
         let others =
             gather(answers)?.iter().map(|bytes| tensors_from_bytes(bytes)).collect::<Result<Vec<_>, _>>()?;
-        let devices = self.devices() as f64;
-        for (number, NamedTensor { values, .. }) in mean.iter_mut().enumerate() {
+        for (number, NamedTensor { values, .. }) in means.iter_mut().enumerate() {
             for (at, value) in values.iter_mut().enumerate() {
-                let others = others.iter().map(|tensors| f64::from(tensors[number].values[at]));
-                *value = ((f64::from(*value) + others.sum::<f64>()) / devices) as f32;
+                *value = mean(*value, others.iter().map(|tensors| tensors[number].values[at]));
             }
         }
-        Ok(tensors_to_bytes(&mean)?)
+        Ok(tensors_to_bytes(&means)?)
     }
 }

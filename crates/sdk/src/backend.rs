@@ -117,7 +117,7 @@ impl<P: Backend> Runtime for P {
     }
 
     fn devices(&self, host: &Host) -> Result<usize, Error> {
-        Ok(opened(self, host)?.len())
+        Ok(self.others(host)?.len() + 1)
     }
 
     fn missing_operations(&self, program: &Program, host: &Host) -> Result<Vec<String>, Error> {

@@ -8,7 +8,7 @@ use std::{
 use burn_remote::RemoteBackend;
 use expanse_sdk::{
     Error, Program, TensorView,
-    engine::{EngineError, Kind, Owned, Parallel, Running, Worker},
+    engine::{EngineError, Kind, Owned, Parallel, Running, Worker, forward_owned},
 };
 
 use crate::connect::Server;
@@ -106,16 +106,10 @@ impl Running for Watched {
         outputs: &mut [(&str, &mut [f32])],
     ) -> Result<(), EngineError> {
         let inputs = Owned::all(inputs);
-        let wanted: Vec<_> = outputs.iter().map(|(name, values)| (name.to_string(), values.len())).collect();
-        let given = self.call(move |session| {
-            let mut given: Vec<_> =
-                wanted.into_iter().map(|(name, values)| (name, vec![0.0; values])).collect();
-            let mut outputs: Vec<_> =
-                given.iter_mut().map(|(name, values)| (name.as_str(), values.as_mut_slice())).collect();
-            session.forward(program, &Owned::views(&inputs), &mut outputs)?;
-            Ok(given)
-        })?;
-        for ((_, values), (_, given)) in outputs.iter_mut().zip(given) {
+        let sizes: Vec<_> = outputs.iter().map(|(name, values)| (name.to_string(), values.len())).collect();
+        let given =
+            self.call(move |session| forward_owned(session, program, &Owned::views(&inputs), &sizes))?;
+        for ((_, values), given) in outputs.iter_mut().zip(given) {
             values.copy_from_slice(&given);
         }
         Ok(())
