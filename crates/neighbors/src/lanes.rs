@@ -14,10 +14,19 @@ pub(crate) trait Lanes: Copy {
     const VECTORS: usize;
 
     /// Where the first or second number of a lane stands in its [`Pairs`](Self::Pairs).
-    fn place(lane: usize, second: bool) -> usize;
+    #[inline(always)]
+    fn place(lane: usize, second: bool) -> usize {
+        2 * lane + usize::from(second)
+    }
+
     fn splat(self, value: i32) -> Self::Sums;
-    /// The same pair for every lane.
-    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs;
+
+    /// The same pair for every lane, where the two stand side by side.
+    #[inline(always)]
+    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs {
+        bytemuck::cast(self.splat(bytemuck::cast(pair)))
+    }
+
     fn add(self, a: Self::Sums, b: Self::Sums) -> Self::Sums;
     fn min(self, a: Self::Sums, b: Self::Sums) -> Self::Sums;
     /// By lane: `sum` and the products of both pairs.
@@ -60,18 +69,8 @@ impl Lanes for pulp::x86::V4 {
     const VECTORS: usize = 2;
 
     #[inline(always)]
-    fn place(lane: usize, second: bool) -> usize {
-        2 * lane + usize::from(second)
-    }
-
-    #[inline(always)]
     fn splat(self, value: i32) -> Self::Sums {
         self.splat_i32x16(value)
-    }
-
-    #[inline(always)]
-    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs {
-        bytemuck::cast(self.splat_i32x16(bytemuck::cast(pair)))
     }
 
     #[inline(always)]
@@ -103,18 +102,8 @@ impl Lanes for pulp::x86::V3 {
     const VECTORS: usize = 1;
 
     #[inline(always)]
-    fn place(lane: usize, second: bool) -> usize {
-        2 * lane + usize::from(second)
-    }
-
-    #[inline(always)]
     fn splat(self, value: i32) -> Self::Sums {
         self.splat_i32x8(value)
-    }
-
-    #[inline(always)]
-    fn splat_pair(self, pair: [i16; 2]) -> Self::Pairs {
-        bytemuck::cast(self.splat_i32x8(bytemuck::cast(pair)))
     }
 
     #[inline(always)]

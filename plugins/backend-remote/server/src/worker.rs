@@ -19,8 +19,8 @@ use crate::{
     error::ServerError,
 };
 
-/// Reads the token from its input, tells its port and its devices, and serves there until its input ends, as it does with the process that
-/// began it.
+/// Reads the token from its input, tells its port and its devices, and serves there until its input ends, as it does with
+/// the process that began it.
 pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
     let mut token = String::new();
     io::stdin().lock().read_line(&mut token)?;
