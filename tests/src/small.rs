@@ -120,3 +120,37 @@ pub fn timeless(folder: &Path) -> Value {
     fields.remove("seconds").expect("times by phase");
     metrics
 }
+
+/// How far a score may be from that of `flex`: on this test set of 1000 images, 10 that are judged otherwise.
+const SCORES: f64 = 0.01;
+/// How far a gap may be, relative to it.
+const GAPS: f64 = 0.005;
+
+/// A run of all three phases with these settings, on a ResNet-8, has the metrics that `flex` gives, to a tolerance.
+///
+/// # Panics
+///
+/// If it has not.
+pub fn gives_the_metrics_of_flex(settings: &[&str]) {
+    let metrics = |settings: &[&str]| -> Value {
+        let runs = tempfile::tempdir().expect("there is room");
+        // At the usual rate two backends are far apart after a dozen steps, as chaos would have it.
+        let set = [settings, &["backbone.depth=8", "train.learning_rate=0.003"]].concat();
+        let output = command(runs.path(), &set).output().expect("the driver starts");
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice(&output.stdout).expect("metrics are JSON")
+    };
+    let (found, expected) = (metrics(settings), metrics(&["backend.plugin=flex"]));
+    let near = |name: &str, place: &str, tolerance: f64, relative: bool| {
+        let value = |metrics: &Value| metrics.pointer(place).and_then(Value::as_f64).expect("it is a number");
+        let (found, expected) = (value(&found), value(&expected));
+        let scale = if relative { expected } else { 1.0 };
+        assert!((found - expected).abs() <= tolerance * scale, "{name} is {found}, that of flex {expected}");
+    };
+    for model in ["baseline", "three_phase"] {
+        for score in ["accuracy", "bac", "gm_macro", "fm"] {
+            near(&format!("{model}.{score}"), &format!("/{model}/{score}"), SCORES, false);
+        }
+    }
+    near("the gap", "/gap/before/mean/raw", GAPS, true);
+}

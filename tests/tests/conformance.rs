@@ -108,6 +108,7 @@ fn every_flaw_of_a_recorder_is_found() {
 fn every_flaw_of_a_backend_is_found() {
     let library = fixture("wrong-backend");
     is_in_order(&library);
+    finds(&library, "keeps-nothing", "kept-images", "this backend keeps no inputs");
     let finds = |flaw: &str, text: &str| finds(&library, flaw, "optimizers", text);
     finds("ignores-the-method", "nesterov moves `");
     finds("ignores-clipping", "sgd with clipping moves `");

@@ -17,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use expanse_conformance::Outcome;
 use expanse_tests::{driver_command, on_demand, small};
 use tempfile::TempDir;
 
@@ -30,7 +31,9 @@ fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let plugin = on_demand("remote").path;
-        let output = driver_command().args(["serve", "--", "--help"]).output().unwrap();
+        // With the feature `wgpu` it can lend the devices of that backend, too.
+        let lends = if cfg!(feature = "wgpu") { "wgpu" } else { "flex" };
+        let output = driver_command().args(["serve", "--", "--backend", lends, "--help"]).output().unwrap();
         assert!(output.status.success(), "{}", small::stderr(&output));
         plugin.with_file_name(format!("expanse-server{EXE_SUFFIX}"))
     })
@@ -54,7 +57,8 @@ impl Server {
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
         let first = lines.next().unwrap_or_default();
-        assert!(first.contains("; lends CPU (burn-flex); asks for the token in "), "{first}");
+        let lent = if options.contains(&"wgpu") { "(burn-wgpu)" } else { "; lends CPU (burn-flex)" };
+        assert!(first.contains(&format!("{lent}; asks for the token in ")), "{first}");
         let address = first.strip_prefix("listening at ").and_then(|rest| rest.split(';').next());
         let address = address.unwrap_or_else(|| panic!("{first}")).to_owned();
         let told = Arc::new(Mutex::new(String::new()));
@@ -140,6 +144,7 @@ fn it_conforms() {
     let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     let (report, succeeded) = expanse_tests::kit::check(&on_demand("remote").path, &set);
     assert!(succeeded && report.conforms(), "{report}");
+    assert_eq!(report.outcome("kept-images"), Some(&Outcome::Passed));
 }
 
 #[test]
@@ -165,6 +170,24 @@ fn runs_give_the_bytes_of_flex_also_side_by_side_and_after_garbage() {
             assert!(run.join().unwrap() == expected, "a remote run differs from a local one");
         }
     });
+}
+
+#[test]
+fn images_stay_on_the_server_or_travel_with_each_batch_and_nothing_differs() {
+    let server = Server::start(&[]);
+    let expected = flex(&[]);
+    for on_device in ["always", "never"] {
+        let found = files(&server.settings(), &[&format!("data.on_device={on_device}")]);
+        assert!(found == expected, "{on_device}: a remote run differs from a local one");
+    }
+}
+
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_server_lends_the_gpus_of_its_machine() {
+    let server = Server::start(&["--backend", "wgpu"]);
+    let settings = server.settings();
+    small::gives_the_metrics_of_flex(&settings.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]

@@ -4,61 +4,56 @@
 
 use std::process::{Command, Output};
 
+use expanse_conformance::Outcome;
 use expanse_tests::{
     driver_command,
-    kit::conforms,
+    kit::{check, conforms},
     on_demand,
     small::{self, command},
 };
-use serde_json::Value;
 
 #[test]
 fn it_conforms() {
-    conforms(&on_demand("wgpu"));
+    let found = on_demand("wgpu");
+    conforms(&found);
+    // It has memory of its own.
+    let (report, _) = check(&found.path, &[]);
+    assert_eq!(report.outcome("kept-images"), Some(&Outcome::Passed));
 }
-
-/// The metrics of a small run of all three phases.
-fn metrics(backend: &str) -> Value {
-    let runs = tempfile::tempdir().unwrap();
-    // At the usual rate two backends are far apart after a dozen steps, as chaos would have it.
-    let set = [&format!("backend.plugin={backend}"), "backbone.depth=8", "train.learning_rate=0.003"];
-    let output = command(runs.path(), &set).output().unwrap();
-    assert!(output.status.success(), "{}", small::stderr(&output));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
-/// How far a score may be from that of `flex`: on this test set of 1000 images, 10 that are judged otherwise.
-const SCORES: f64 = 0.01;
-/// How far a gap may be, relative to it.
-const GAPS: f64 = 0.005;
 
 #[test]
 fn a_run_gives_the_metrics_of_flex() {
     on_demand("wgpu");
-    let (found, expected) = (metrics("wgpu"), metrics("flex"));
-    for model in ["baseline", "three_phase"] {
-        for score in ["accuracy", "bac", "gm_macro", "fm"] {
-            let value = |metrics: &Value| metrics[model][score].as_f64().unwrap();
-            let (found, expected) = (value(&found), value(&expected));
-            assert!(
-                (found - expected).abs() <= SCORES,
-                "{model}.{score} is {found}, that of flex {expected}"
-            );
-        }
-    }
-    let gap = |metrics: &Value| metrics["gap"]["before"]["mean"]["raw"].as_f64().unwrap();
-    let (found, expected) = (gap(&found), gap(&expected));
-    assert!((found - expected).abs() <= GAPS * expected, "the gap is {found}, that of flex {expected}");
+    small::gives_the_metrics_of_flex(&["backend.plugin=wgpu"]);
+}
+
+/// What is refused before anything is begun, in one line with the place.
+fn refused(setting: &str, reason: &str) {
+    on_demand("wgpu");
+    let runs = tempfile::tempdir().unwrap();
+    let output = command(runs.path(), &["backend.plugin=wgpu", setting]).output().unwrap();
+    let stderr = small::stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains(setting) && stderr.contains(reason), "{stderr}");
+    assert!(!runs.path().join("fashion-mnist-lt").exists(), "something was begun");
 }
 
 #[test]
 fn a_device_that_is_not_there_is_told_with_the_place() {
+    refused("backend.device=99", "there is no GPU 99 here");
+}
+
+/// WGSL has no such type.
+#[test]
+fn a_type_that_the_device_lacks_is_told_with_the_place() {
+    refused("backend.precision=bf16", "does not compute in BF16; use f32");
+}
+
+#[test]
+fn more_memory_than_the_limit_ends_the_run() {
     on_demand("wgpu");
-    let runs = tempfile::tempdir().unwrap();
-    let output = command(runs.path(), &["backend.plugin=wgpu", "backend.device=99"]).output().unwrap();
-    let stderr = small::stderr(&output);
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
-    assert!(stderr.contains("backend.device=99") && stderr.contains("there is no GPU 99 here"), "{stderr}");
+    let told = "of the device's memory are taken, and the limit is 1 MiB";
+    small::refuse(&["backend.plugin=wgpu", "backend.memory=1"], &[told]);
 }
 
 /// On Linux the loaders of Vulkan and OpenGL can be shown no driver at all.

@@ -52,7 +52,8 @@ pub trait RecorderObject: Send + Sync {
 /// A device that runs programs.
 #[sabi_trait]
 pub trait BackendObject: Send + Sync {
-    /// The device in JSON: `{"name": …, "threads": …}`.
+    /// The device in JSON: `{"name": …, "threads": …}`, and `"devices"` where several share a batch, and `"keeps"`, the bytes
+    /// of inputs that it has room for, where it has memory of its own.
     fn device(&self) -> Fallible<RString>;
 
     /// The operations of a program that this backend lacks, as a JSON list; empty if it can run it.
@@ -69,10 +70,12 @@ pub trait SessionObject: Send {
     /// Links programs by the names of their ports and answers a number for the result.
     fn load(&mut self, programs: RSlice<'_, RSlice<'_, u8>>) -> Fallible<usize>;
 
-    /// Sets parameters (`kind` 0) or optimiser state (`kind` 1) from safetensors.
+    /// Sets parameters (`kind` 0) or optimiser state (`kind` 1) from safetensors, or adds rows to the inputs that stay on the
+    /// device (`kind` 2; for backends whose device tells `keeps`).
     fn import(&mut self, kind: u8, tensors: RSlice<'_, u8>) -> Fallible<()>;
 
-    /// All parameters with running statistics (`kind` 0) or optimiser state (`kind` 1), as safetensors.
+    /// All parameters with running statistics (`kind` 0), optimiser state (`kind` 1), or inputs that stay (`kind` 2), as
+    /// safetensors.
     fn export(&self, kind: u8) -> Fallible<RVec<u8>>;
 
     /// One training step; the loss stays on the device until [`losses`](Self::losses) asks for it.

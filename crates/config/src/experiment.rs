@@ -81,6 +81,9 @@ pub struct Data {
     pub crop_padding: usize,
     /// Whether images are mirrored at random.
     pub flip: bool,
+    /// Whether the training images stay on the device.
+    #[serde(deserialize_with = "name")]
+    pub on_device: OnDevice,
 }
 
 /// What both training phases have.
@@ -217,6 +220,18 @@ pub enum Profile {
     Step,
     /// The counts that are listed.
     Counts,
+}
+
+/// Whether the training images stay on the device, which then crops and mirrors them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDevice {
+    /// Where it has memory of its own, and they fit.
+    Auto,
+    /// It is an error if they cannot.
+    Always,
+    /// They are sent with every batch.
+    Never,
 }
 
 /// Weights of the classes in the loss.

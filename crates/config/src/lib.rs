@@ -31,7 +31,7 @@ mod tests;
 pub use error::{ConfigError, Hint};
 pub use experiment::{
     Augment, ClassWeighting, Color, Data, Decay, Experiment, Finetune, Gap, HeadInit, HeadMethod, Isolation,
-    OptimizerName, Profile, Run, Schedule, Selection, Stage, Train,
+    OnDevice, OptimizerName, Profile, Run, Schedule, Selection, Stage, Train,
 };
 pub use explain::{Fate, Said};
 pub use mark::Mark;

@@ -2,7 +2,7 @@
 
 use expanse_host::Kind;
 
-use crate::{backend, every_kind, optimizers, outcome::Verdict, recorder, sampler, subject::Subject};
+use crate::{backend, every_kind, kept, optimizers, outcome::Verdict, recorder, sampler, subject::Subject};
 
 /// One thing that a plugin must do.
 pub(crate) struct Check {
@@ -53,6 +53,7 @@ pub(crate) const ALL: &[Check] = &[
     check!("hundred-steps", BACKEND, backend::hundred_steps),
     check!("continues", BACKEND, backend::continues),
     check!("optimizers", BACKEND, optimizers::optimizers),
+    check!("kept-images", BACKEND, kept::kept_images),
     check!("isolated-sessions", BACKEND, backend::isolated_sessions),
     check!("ports", PARTS, recorder::ports),
     check!("parameters", PARTS, recorder::parameters),

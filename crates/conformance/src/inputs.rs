@@ -66,4 +66,16 @@ impl Inputs {
         }
         self
     }
+
+    /// All but one of them.
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(found, ..)| found != name);
+        self
+    }
+
+    /// One more, of whole numbers.
+    pub fn and(mut self, name: &str, shape: &[usize], values: &[i64]) -> Self {
+        self.0.push((name.into(), shape.to_vec(), Values::I64(values.to_vec())));
+        self
+    }
 }

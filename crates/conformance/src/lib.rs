@@ -15,6 +15,7 @@ mod every_kind;
 mod golden;
 mod gradient;
 mod inputs;
+mod kept;
 mod measure;
 mod model;
 mod optimizers;

@@ -216,6 +216,7 @@ impl Running for Session {
                     self.store.squares[self.store.names[&name]].copy_from_slice(&values);
                 }
             }
+            Kind::Kept => return Err(EngineError::KeepsNone),
         }
         Ok(())
     }
@@ -229,6 +230,7 @@ impl Running for Session {
                 let squares = self.store.tensors(squares, |slot| slot.has_velocity && *has_squares);
                 OptimizerState { velocities, squares, steps: has_squares.then_some(*steps) }.into_tensors()
             }
+            Kind::Kept => Vec::new(),
         };
         Ok(tensors_to_bytes(&tensors)?)
     }

@@ -39,6 +39,27 @@ impl View {
     /// The image as it is.
     pub(crate) const WHOLE: Self = Self { top: 0, left: 0, padding: 0, mirrored: false };
 
+    /// The row of the image that row `y` of the view shows. Those in the padding wrap around to numbers that no image reaches.
+    fn row(self, y: usize) -> usize {
+        y.wrapping_add(self.top).wrapping_sub(self.padding)
+    }
+
+    /// The same for column `x` of `width`.
+    fn column(self, x: usize, width: usize) -> usize {
+        let x = if self.mirrored { width - 1 - x } else { x };
+        x.wrapping_add(self.left).wrapping_sub(self.padding)
+    }
+
+    /// The rows and columns of the image that the view shows; those in the padding are one after the last.
+    pub(crate) fn places(
+        self,
+        shape: ImageShape,
+    ) -> (impl Iterator<Item = usize>, impl Iterator<Item = usize>) {
+        let ImageShape { height, width, .. } = shape;
+        let rows = (0..height).map(move |y| self.row(y).min(height));
+        (rows, (0..width).map(move |x| self.column(x, width).min(width)))
+    }
+
     /// Writes what the view shows of `image`, each value replaced through the table of its channel.
     ///
     /// # Shapes
@@ -46,20 +67,17 @@ impl View {
     /// `image` and `out` are channels × height × width; `tables` has one entry a channel.
     pub(crate) fn write(self, image: &[u8], shape: ImageShape, tables: &[[f32; 256]], out: &mut [f32]) {
         let ImageShape { height, width, .. } = shape;
-        // Positions in the padding wrap around to numbers that no image reaches.
-        let row_of = |y: usize| y.wrapping_add(self.top).wrapping_sub(self.padding);
-        let column_of = |x: usize| x.wrapping_add(self.left).wrapping_sub(self.padding);
         let planes = image.chunks_exact(height * width).zip(out.chunks_exact_mut(height * width));
         for ((pixels, out), table) in planes.zip(tables) {
             for (y, out) in out.chunks_exact_mut(width).enumerate() {
-                let row = row_of(y);
+                let row = self.row(y);
                 if row >= height {
                     out.fill(table[0]);
                     continue;
                 }
                 let pixels = &pixels[row * width..][..width];
                 for (x, out) in out.iter_mut().enumerate() {
-                    let column = column_of(if self.mirrored { width - 1 - x } else { x });
+                    let column = self.column(x, width);
                     *out = table[usize::from(pixels.get(column).copied().unwrap_or(0))];
                 }
             }

@@ -110,6 +110,19 @@ pub enum EngineError {
         /// What is expected.
         expected: String,
     },
+    /// What is picked of kept inputs is not there.
+    #[error("`{name}` names place {place}, and there are {count}")]
+    Place {
+        /// The input.
+        name: String,
+        /// The place that it names.
+        place: i64,
+        /// Places that there are, from 0.
+        count: usize,
+    },
+    /// The session keeps no inputs.
+    #[error("this backend keeps no inputs: its memory is that of the host")]
+    KeepsNone,
     /// An output is asked for that the program does not give, or in another size.
     #[error("output `{name}` of {found} values is asked for; {program} gives {expected}")]
     Output {
@@ -127,6 +140,17 @@ pub enum EngineError {
     NoLoss {
         /// Who recorded it.
         program: String,
+    },
+    /// More memory of the device is taken than the limit allows.
+    #[error(
+        "{} MiB of the device's memory are taken, and the limit is {} MiB; use smaller batches, or raise the limit",
+        taken.div_ceil(1 << 20), limit >> 20
+    )]
+    Memory {
+        /// Bytes taken.
+        taken: u64,
+        /// Bytes allowed.
+        limit: u64,
     },
     /// The device failed.
     #[error("the device failed: {0}")]

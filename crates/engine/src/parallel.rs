@@ -7,7 +7,10 @@ use expanse_program::{
     NamedTensor, Port, Program, TensorData, TensorView, tensors_from_bytes, tensors_to_bytes,
 };
 
-use crate::{EngineError, Kind, Owned, Running, Session, Worker, contribution::Contribution, forward_owned};
+use crate::{
+    EngineError, Kind, Owned, Running, Session, Worker, contribution::Contribution, forward_owned,
+    kept::given_by,
+};
 
 /// A session on each of several devices, with the same parameters at any time.
 ///
@@ -74,7 +77,7 @@ impl<B: Backend> Parallel<B> {
         inputs: &[TensorView<'a>],
     ) -> Result<Option<Vec<Vec<Part<'a>>>>, EngineError> {
         let devices = self.devices();
-        let ports = self.first.inputs(program)?;
+        let ports: Vec<Port> = self.first.inputs(program)?.iter().flat_map(given_by).collect();
         let port = |input: &TensorView<'_>| ports.iter().find(|port| port.name == input.name);
         let shared = |input: &TensorView<'_>| port(input).is_some_and(|port| is_shared(input, port, devices));
         if devices == 1 || !inputs.iter().any(shared) {

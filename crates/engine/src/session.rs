@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use burn_autodiff::Autodiff;
 use burn_backend::{
     AutodiffBackend, Backend, DType as BurnDType, FloatDType, Scalar, TensorData as BurnData, TensorMetadata,
-    ops::FloatTensorOps, read_sync, tensor::FloatTensor,
+    ops::FloatTensorOps,
+    read_sync,
+    tensor::{FloatTensor, IntTensor},
 };
 use burn_ir::OperationIr;
 use expanse_program::{
@@ -17,6 +19,8 @@ use crate::{
     compile::{Instruction, compile, kept_as},
     contribution::Contribution,
     frame::{BatchStatistics, Frame, Operand, Value},
+    kept,
+    limit::Limit,
     link::{Linked, link},
     optimizer::{self, Moments},
     state::OptimizerState,
@@ -35,6 +39,8 @@ pub enum Kind {
     Parameters,
     /// What the optimiser remembers: see [`OptimizerState`].
     Optimizer,
+    /// Inputs that stay on the device, and are picked from there: see [`Session::import`].
+    Kept,
 }
 
 /// Parameters, optimiser state and linked programs on one device.
@@ -45,8 +51,11 @@ pub struct Session<B: Backend> {
     optimizer: Optimizer,
     /// In what convolutions, linear layers and products of matrices are computed.
     products: FloatDType,
+    limit: Option<Limit>,
     programs: Vec<Loaded<B>>,
     parameters: BTreeMap<String, Slot<B>>,
+    /// Inputs that stay, by the names of their ports.
+    kept: BTreeMap<String, FloatTensor<B>>,
     losses: Vec<FloatTensor<B>>,
     /// Training steps that were taken.
     steps: u64,
@@ -78,8 +87,10 @@ impl<B: Backend> Session<B> {
             device,
             optimizer,
             products: FloatDType::F32,
+            limit: None,
             programs: Vec::new(),
             parameters: BTreeMap::new(),
+            kept: BTreeMap::new(),
             losses: Vec::new(),
             steps: 0,
         }
@@ -89,6 +100,12 @@ impl<B: Backend> Session<B> {
     /// gradients likewise. All else stays in `f32`: parameters, sums over the batch, the optimiser.
     pub fn with_products_in(self, products: FloatDType) -> Self {
         Self { products, ..self }
+    }
+
+    /// With a limit on what may be taken of the device's memory. After each call that has taken more it is an error: what is
+    /// needed is known only once it is taken.
+    pub fn with_limit(self, limit: Option<Limit>) -> Self {
+        Self { limit, ..self }
     }
 
     /// Links programs by the names of their ports and answers the number of the result.
@@ -113,6 +130,11 @@ impl<B: Backend> Session<B> {
     }
 
     /// Sets the named tensors; those not named stay. All are checked before any is set.
+    ///
+    /// Of [`Kind::Kept`], rows are added to those that are there. A port of images `[batch, channels, height, width]` whose
+    /// name they have need not be given any more: instead of `images` a call may have, of `i64`, `images.rows` `[batch]`,
+    /// `images.ys` `[batch, height]` and `images.xs` `[batch, width]`, and then
+    /// `images[b, c, y, x] = kept[rows[b], c, ys[b, y], xs[b, x]]`. Kept images may have more rows and columns than the port.
     pub fn import(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), EngineError> {
         let tensors = tensors_from_bytes(bytes)?;
         let known = self.parameters.iter().map(|(name, slot)| (name.as_str(), slot.shape.as_slice()));
@@ -129,8 +151,16 @@ impl<B: Backend> Session<B> {
                 self.set(squares, |slot, value| slot.moments.square = Some(value));
                 self.steps = steps.unwrap_or(self.steps);
             }
+            Kind::Kept => {
+                kept::check::<B>(&tensors, &self.kept)?;
+                for NamedTensor { name, shape, values } in tensors {
+                    let rows = B::float_from_data(BurnData::new(values, shape), &self.device);
+                    let all = self.kept.remove(&name).into_iter().chain([rows]).collect();
+                    self.kept.insert(name, B::float_cat(all, 0));
+                }
+            }
         }
-        Ok(())
+        self.check_limit()
     }
 
     /// Puts tensors on the device, each where its parameter is.
@@ -153,6 +183,10 @@ impl<B: Backend> Session<B> {
                 let velocities = self.download(|slot| slot.moments.velocity.as_ref())?;
                 let squares = self.download(|slot| slot.moments.square.as_ref())?;
                 OptimizerState { velocities, squares, steps: counted.then_some(self.steps) }.into_tensors()
+            }
+            Kind::Kept => {
+                let kept = self.kept.iter().map(|(name, kept)| download::<B>(name, kept.clone()));
+                kept.collect::<Result<_, _>>()?
             }
         };
         Ok(tensors_to_bytes(&tensors)?)
@@ -219,7 +253,8 @@ impl<B: Backend> Session<B> {
         }
         self.update_statistics(program, statistics);
         // The device works while the next batch is prepared; nothing waits for it here.
-        B::flush(&self.device).map_err(|error| EngineError::Device(error.to_string()))
+        B::flush(&self.device).map_err(|error| EngineError::Device(error.to_string()))?;
+        self.check_limit()
     }
 
     /// The losses of all steps since the last call, in order.
@@ -246,7 +281,7 @@ impl<B: Backend> Session<B> {
             let tensor = frame.float(Operand { slot: port.tensor as usize, last: false });
             values.copy_from_slice(&download::<B>(name, tensor)?.values);
         }
-        Ok(())
+        self.check_limit()
     }
 
     /// The loss (named `loss`) and the gradient of every trainable parameter; nothing is updated.
@@ -256,12 +291,17 @@ impl<B: Backend> Session<B> {
         for (name, gradient) in change.gradients {
             tensors.push(download::<B>(&name, gradient)?);
         }
+        self.check_limit()?;
         Ok(tensors_to_bytes(&tensors)?)
     }
 
     /// What a program takes.
     pub(crate) fn inputs(&self, program: usize) -> Result<&[Port], EngineError> {
         Ok(&self.loaded(program)?.linked.inputs)
+    }
+
+    fn check_limit(&self) -> Result<(), EngineError> {
+        self.limit.as_ref().map_or(Ok(()), Limit::check)
     }
 
     fn loaded(&self, number: usize) -> Result<&Loaded<B>, EngineError> {
@@ -354,8 +394,18 @@ impl<B: Backend> Session<B> {
         mut set: impl FnMut(usize, Value<B>),
     ) -> Result<(), EngineError> {
         for port in &linked.inputs {
-            let input = find_input(&linked.source, port, inputs)?;
-            set(port.tensor as usize, self.upload(input.data, &port.shape));
+            let kept =
+                self.kept.get(&port.name).filter(|_| inputs.iter().all(|input| input.name != port.name));
+            let value = match kept {
+                Some(kept) => {
+                    let upload = |places: &[i64], shape: [usize; 4]| {
+                        self.upload_int(BurnData::new(places.to_vec(), shape))
+                    };
+                    Value::Float(kept::pick::<B>(&linked.source, port, kept.clone(), inputs, upload)?)
+                }
+                None => self.upload(find_input(&linked.source, port, inputs)?.data, &port.shape),
+            };
+            set(port.tensor as usize, value);
         }
         for parameter in &linked.parameters {
             let value = self.parameters.get(&parameter.name).and_then(|slot| slot.value.clone());
@@ -366,7 +416,7 @@ impl<B: Backend> Session<B> {
             let data = |dtype| BurnData::from_bytes_vec(bytes.clone(), constant.shape.clone(), dtype);
             let value = match constant.dtype {
                 DType::F32 => Value::Float(B::float_from_data(data(BurnDType::F32), &self.device)),
-                DType::I64 => self.upload_int(data(BurnDType::I64)),
+                DType::I64 => Value::Int(self.upload_int(data(BurnDType::I64))),
             };
             set(constant.tensor as usize, value);
         }
@@ -378,13 +428,15 @@ impl<B: Backend> Session<B> {
             TensorData::F32(values) => {
                 Value::Float(B::float_from_data(BurnData::new(values.to_vec(), shape.to_vec()), &self.device))
             }
-            TensorData::I64(values) => self.upload_int(BurnData::new(values.to_vec(), shape.to_vec())),
+            TensorData::I64(values) => {
+                Value::Int(self.upload_int(BurnData::new(values.to_vec(), shape.to_vec())))
+            }
         }
     }
 
-    fn upload_int(&self, data: BurnData) -> Value<B> {
+    fn upload_int(&self, data: BurnData) -> IntTensor<B> {
         let dtype = kept_as::<B>(data.dtype(), &self.device);
-        Value::Int(B::int_from_data(data.convert_dtype(dtype), &self.device))
+        B::int_from_data(data.convert_dtype(dtype), &self.device)
     }
 }
 

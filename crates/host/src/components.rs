@@ -82,6 +82,9 @@ pub struct Device {
     /// Devices that share every batch: programs are loaded for the part of one of them.
     #[serde(default = "one")]
     pub devices: usize,
+    /// Bytes of [`TensorKind::Kept`] that it has room for; none where its memory is that of the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<u64>,
 }
 
 fn one() -> usize {
@@ -95,6 +98,9 @@ pub enum TensorKind {
     Parameters,
     /// The optimiser's velocities, under the names of their parameters.
     Optimizer,
+    /// Inputs that stay on the device. Rows are added to those that are there, and calls pick from them by inputs
+    /// `images.rows`, `images.ys` and `images.xs` instead of `images`.
+    Kept,
 }
 
 /// Parameters, optimiser state and linked programs on one device.

@@ -187,6 +187,7 @@ fn number(kind: TensorKind) -> u8 {
     match kind {
         TensorKind::Parameters => 0,
         TensorKind::Optimizer => 1,
+        TensorKind::Kept => 2,
     }
 }
 

@@ -101,6 +101,12 @@ pub enum PipelineError {
         /// What the backend says.
         source: Box<HostError>,
     },
+    /// The training images cannot stay on the device.
+    #[error("data.on_device is `always`, and {reason}; use `auto`")]
+    OnDevice {
+        /// Why they cannot.
+        reason: String,
+    },
     /// A method that changes weights and biases meets a head that has others.
     #[error(
         "finetune.method `{method}` needs a head whose logits are W·x + b, and head `{head}` is another; use the head `linear`, or the method `crt`, which takes every head"

@@ -8,6 +8,7 @@ mod augment;
 mod cache;
 mod checkpoint;
 mod error;
+mod kept;
 mod learning_rate;
 mod mixup;
 mod model;

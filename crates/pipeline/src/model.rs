@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use expanse_checkpoint::usual_name;
-use expanse_data::{ImageSet, ImageShape, Normalization, write_batch};
+use expanse_data::{ImageSet, ImageShape, Normalization, Picks, bordered_bytes, write_batch, write_bordered};
 use expanse_domain::{ClassCounts, Matrix, MatrixView, Seed};
-use expanse_host::{Backbone, Backend, Head, Loss, Session, TensorKind};
+use expanse_host::{Backbone, Backend, Device, Head, Loss, Session, TensorKind};
 use expanse_metrics::{Scores, scores, softmax};
 use expanse_program::{
-    BackboneRequest, HeadRequest, LossRequest, Optimizer, Parameter, Program, TensorData, TensorView, mixture,
+    BackboneRequest, HeadRequest, LossRequest, NamedTensor, Optimizer, Parameter, Program, TensorData,
+    TensorView, mixture, tensors_to_bytes,
 };
 
-use crate::{Components, PipelineError, Prepared, mixup::Mixture};
+use crate::{Components, PipelineError, Prepared, kept::Images, mixup::Mixture};
 
 /// Images or embeddings in one batch of evaluation.
 const EVALUATION_BATCH: usize = 200;
+/// Bytes of images that go to the device at a time.
+const PIECE: u64 = 64 << 20;
 
 /// The parts of a model.
 #[derive(Clone, Copy)]
@@ -48,8 +51,7 @@ pub(crate) struct Model<'a> {
     parts: Parts<'a>,
     session: Box<dyn Session>,
     programs: HashMap<(Role, usize), usize>,
-    /// Devices that share every batch that can be divided among them.
-    devices: usize,
+    device: Device,
 }
 
 impl<'a> Parts<'a> {
@@ -146,14 +148,20 @@ impl<'a> Parts<'a> {
 
 impl<'a> Model<'a> {
     pub fn new(parts: Parts<'a>, backend: &dyn Backend, optimizer: Optimizer) -> Result<Self, PipelineError> {
-        let (session, devices) = (backend.open_session(optimizer)?, backend.device()?.devices);
-        Ok(Self { parts, session, programs: HashMap::new(), devices })
+        let (session, device) = (backend.open_session(optimizer)?, backend.device()?);
+        Ok(Self { parts, session, programs: HashMap::new(), device })
+    }
+
+    /// The devices that share every batch that can be divided among them.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The program for a batch, or for the part of it that each device has. A batch without equal parts is left to the
     /// first device.
     fn program(&mut self, role: Role, batch: usize) -> Result<usize, PipelineError> {
-        let batch = if batch.is_multiple_of(self.devices) { batch / self.devices } else { batch };
+        let devices = self.device.devices;
+        let batch = if batch.is_multiple_of(devices) { batch / devices } else { batch };
         if let Some(&program) = self.programs.get(&(role, batch)) {
             return Ok(program);
         }
@@ -200,19 +208,49 @@ impl<'a> Model<'a> {
         Ok(self.session.losses()?)
     }
 
+    /// Puts images on the device, from which batches are picked.
+    pub fn keep_images(
+        &mut self,
+        set: &ImageSet,
+        normalization: &Normalization,
+        mut each_piece: impl FnMut() -> Result<(), PipelineError>,
+    ) -> Result<(), PipelineError> {
+        let images = (PIECE / bordered_bytes(set).div_ceil(set.len() as u64).max(1)).max(1) as usize;
+        for from in (0..set.len()).step_by(images) {
+            each_piece()?;
+            let indices = from..(from + images).min(set.len());
+            let (shape, values) = write_bordered(set, indices, normalization);
+            let piece = NamedTensor { name: "images".into(), shape: shape.to_vec(), values };
+            self.session.import(TensorKind::Kept, &tensors_to_bytes(&[piece])?)?;
+        }
+        Ok(())
+    }
+
     /// A step on a batch of images.
     pub fn step_images(
         &mut self,
-        images: &[f32],
+        images: &Images,
         targets: &[i64],
         class_weights: &[f32],
         learning_rate: f64,
     ) -> Result<(), PipelineError> {
         let program = self.program(Role::TrainModel, targets.len())?;
         let [channels, height, width] = self.parts.image;
-        let shape = [targets.len(), channels, height, width];
-        let images = TensorView { name: "images", shape: &shape, data: TensorData::F32(images) };
-        self.step(program, &[images], targets, class_weights, learning_rate)
+        let batch = targets.len();
+        let (shape, row_shape) = ([batch, channels, height, width], [batch]);
+        let (y_shape, x_shape) = ([batch, height], [batch, width]);
+        let places = |name, shape, places| TensorView { name, shape, data: TensorData::I64(places) };
+        let inputs = match images {
+            Images::Sent(pixels) => {
+                vec![TensorView { name: "images", shape: &shape, data: TensorData::F32(pixels) }]
+            }
+            Images::Kept(Picks { rows, ys, xs }) => vec![
+                places("images.rows", &row_shape[..], rows),
+                places("images.ys", &y_shape[..], ys),
+                places("images.xs", &x_shape[..], xs),
+            ],
+        };
+        self.step(program, &inputs, targets, class_weights, learning_rate)
     }
 
     /// A step on a batch of images that are mixed already, by both labels of each.

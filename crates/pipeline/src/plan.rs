@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     Components, PipelineError, Prepared, cache,
+    kept::Images,
     model::{Model, Parts},
     phases::{batch_size, class_weights, optimizer},
     rehearsal::{Rehearsed, rehearse},
@@ -155,6 +156,7 @@ fn train_step(
     let mut images = vec![0.0; batch.len() * data.train.shape.values()];
     write_batch(&data.train, &batch, &data.normalization, None, &mut images);
     let targets: Vec<i64> = batch.iter().map(|&index| data.train.labels()[index].into()).collect();
+    let images = Images::Sent(images);
     fastest(&mut model, |model| model.step_images(&images, &targets, weights.of(1), schedule.learning_rate))
 }
 

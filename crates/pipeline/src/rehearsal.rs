@@ -5,7 +5,9 @@ use expanse_domain::{Matrix, Seed};
 use expanse_host::{Backend, Device, Sampler};
 use expanse_program::{Method, Program, check_chain};
 
-use crate::{Components, PipelineError, Prepared, Subject, augment, model::Parts, phases, rebalance};
+use crate::{
+    Components, PipelineError, Prepared, Subject, augment, kept::is_kept, model::Parts, phases, rebalance,
+};
 
 /// Samples of each class that a rehearsed sampler gets at most.
 const REHEARSED_SAMPLES: u64 = 500;
@@ -43,7 +45,9 @@ pub(crate) fn rehearse<'a>(
     let method = experiment.finetune.method;
     rebalance::check(method, &experiment.head.plugin, &parts)?;
     sampler(&*components.sampler, data.counts.as_slice(), &wanted, Seed(experiment.seed))?;
-    Ok(Rehearsed { parts, trainable_values, wanted, device: components.backend.device()? })
+    let device = components.backend.device()?;
+    is_kept(experiment, &data.train, &device)?;
+    Ok(Rehearsed { parts, trainable_values, wanted, device })
 }
 
 /// The operations of the model that the backend of the components lacks, each once; empty if it can run it.

@@ -11,6 +11,7 @@ use expanse_report::Epochs;
 use crate::{
     Event, Observer, PipelineError, Prepared,
     cache::Trained,
+    kept::{Batches, Images, is_kept, note},
     learning_rate,
     mixup::Mixture,
     model::{Model, Parts, score},
@@ -40,6 +41,7 @@ pub(crate) fn train(
         weights: class_weights(schedule, &data.counts)?,
         batch_size: batch_size(schedule, data.train.len()),
         model: Model::new(parts, backend, optimizer(schedule))?,
+        kept: false,
         standing: Standing { epoch: 1, ..Standing::default() },
         began: Instant::now(),
         keeper,
@@ -64,6 +66,8 @@ struct Training<'a> {
     weights: ClassWeights,
     batch_size: NonZeroUsize,
     model: Model<'a>,
+    /// Whether the device has the images.
+    kept: bool,
     /// Where training stands; the tensors are those of the model, but for when it is kept.
     standing: Standing,
     /// When this process began, or when it last added its seconds to the standing.
@@ -77,6 +81,7 @@ impl Training<'_> {
         let steps = self.data.train.len().div_ceil(self.batch_size.get()) as u64;
         let all = steps * self.experiment.train.schedule.epochs;
         self.observer.event(&Event::PhaseBegins { phase: PHASE, steps: all });
+        self.keep_images()?;
         match self.keeper.as_ref().map_or(Ok(None), Keeper::read) {
             Ok(Some(standing)) => {
                 self.model.import_model(&standing.parameters)?;
@@ -99,6 +104,17 @@ impl Training<'_> {
             }
         }
         self.model.initialize(Seed(self.experiment.seed))
+    }
+
+    /// Puts the images on the device, if they are to stay there.
+    fn keep_images(&mut self) -> Result<(), PipelineError> {
+        let (experiment, images) = (self.experiment, &self.data.train);
+        self.kept = is_kept(experiment, images, self.model.device())?;
+        if self.kept {
+            return self.model.keep_images(images, &self.data.normalization, check_cancelled);
+        }
+        note(experiment, images, self.model.device()).iter().for_each(|event| self.observer.event(event));
+        Ok(())
     }
 
     /// The epochs that are left.
@@ -132,26 +148,32 @@ impl Training<'_> {
         let rate = learning_rate(schedule, epoch);
         let order = epoch_order(self.data.train.len(), seed.derive(PHASE, &[]), epoch);
         let left = order[(step * self.batch_size.get()).min(order.len())..].to_vec();
-        let images = left.len();
+        let count = left.len();
         let crop_padding = self.experiment.data.crop_padding;
         let augmentation = Augmentation { crop_padding, flip: self.experiment.data.flip };
-        let batches = Prefetch::new(
-            self.data.train.clone(),
-            left,
-            self.batch_size,
-            self.data.normalization.clone(),
-            Some((augmentation, seed, epoch)),
-        );
+        let varied = (augmentation, seed, epoch);
+        let batches = match self.kept {
+            true => {
+                Batches::Kept { images: &self.data.train, left: left.chunks(self.batch_size.get()), varied }
+            }
+            false => {
+                let (images, normalization) = (self.data.train.clone(), self.data.normalization.clone());
+                let batches =
+                    Prefetch::new(images, left.clone(), self.batch_size, normalization, Some(varied));
+                Batches::Sent(batches.map_err(PipelineError::Thread)?)
+            }
+        };
         let mixup = self.experiment.train.mixup;
-        for mut batch in batches.map_err(PipelineError::Thread)? {
+        for (images, labels) in batches {
             check_cancelled()?;
             let weights = self.weights.of(epoch);
-            if mixup > 0.0 {
-                let mixture = Mixture::draw(mixup, batch.labels.len(), seed, epoch, self.standing.step);
-                mixture.mix(&mut batch.images);
-                self.model.step_mixed_images(&batch.images, &batch.labels, &mixture, weights, rate)?;
-            } else {
-                self.model.step_images(&batch.images, &batch.labels, weights, rate)?;
+            match images {
+                Images::Sent(mut pixels) if mixup > 0.0 => {
+                    let mixture = Mixture::draw(mixup, labels.len(), seed, epoch, self.standing.step);
+                    mixture.mix(&mut pixels);
+                    self.model.step_mixed_images(&pixels, &labels, &mixture, weights, rate)?;
+                }
+                images => self.model.step_images(&images, &labels, weights, rate)?,
             }
             self.standing.step += 1;
             self.observer.event(&Event::Step);
@@ -166,7 +188,7 @@ impl Training<'_> {
         }
         self.standing.losses.extend(self.model.losses()?);
         let loss = mean_loss(&self.standing.losses, PHASE, epoch, schedule)?;
-        let samples_per_second = images as f64 / began.elapsed().as_secs_f64();
+        let samples_per_second = count as f64 / began.elapsed().as_secs_f64();
         let validation_bac = match self.experiment.train.selection {
             Selection::Validation => Some(self.validate()?),
             Selection::Last => None,

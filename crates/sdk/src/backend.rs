@@ -7,7 +7,7 @@ use expanse_abi::{
         std_types::{RSlice, RSliceMut, RStr, RString, RVec},
     },
 };
-use expanse_engine::{Kind, Parallel, Running, Session, missing_operations};
+use expanse_engine::{Kind, Limit, Parallel, Running, Session, missing_operations};
 use expanse_program::{DIALECT, Optimizer, Program};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,26 @@ pub trait Backend: Plugin {
     /// In what products are computed.
     fn precision(&self) -> Precision {
         Precision::F32
+    }
+
+    /// The memory of a device; none where it is that of the host.
+    fn memory(&self, _: &Device<Self::Burn>) -> Option<Memory> {
+        None
+    }
+}
+
+/// The memory of a device that has its own.
+pub struct Memory {
+    /// Bytes of the largest tensor that it takes.
+    pub largest: u64,
+    /// Bytes that this process may take of it, where that is bounded.
+    pub limit: Option<Limit>,
+}
+
+impl Memory {
+    /// Bytes of inputs that may stay there: all that one tensor can have, or half of what may be taken.
+    fn keeps(&self) -> u64 {
+        self.limit.as_ref().map_or(self.largest, |limit| self.largest.min(limit.bytes / 2))
     }
 }
 
@@ -93,6 +113,15 @@ pub trait Runtime: Plugin {
         Ok(1)
     }
 
+    /// Bytes of inputs that may stay on the device, where it has memory of its own.
+    ///
+    /// # Errors
+    ///
+    /// As of [`name`](Self::name).
+    fn keeps(&self, _: &Host) -> Result<Option<u64>, Error> {
+        Ok(None)
+    }
+
     /// The operations of a program that it lacks, each once, in order; empty if it can run it.
     ///
     /// # Errors
@@ -120,6 +149,13 @@ impl<P: Backend> Runtime for P {
         Ok(self.others(host)?.len() + 1)
     }
 
+    fn keeps(&self, host: &Host) -> Result<Option<u64>, Error> {
+        let devices = opened(self, host)?;
+        let keeps: Option<Vec<u64>> =
+            devices.iter().map(|device| self.memory(device).map(|memory| memory.keeps())).collect();
+        Ok(keeps.and_then(|keeps| keeps.into_iter().min()))
+    }
+
     fn missing_operations(&self, program: &Program, host: &Host) -> Result<Vec<String>, Error> {
         missing_operations::<P::Burn>(program, &self.device(host)?.burn).map_err(Error::input)
     }
@@ -127,8 +163,10 @@ impl<P: Backend> Runtime for P {
     fn open_session(&self, optimizer: Optimizer, host: &Host) -> Result<Self::Session, Error> {
         let products = self.precision().into();
         let sessions = opened(self, host)?.into_iter();
-        let mut sessions =
-            sessions.map(|device| Session::new(device.burn, optimizer).with_products_in(products));
+        let mut sessions = sessions.map(|device| {
+            let limit = self.memory(&device).and_then(|memory| memory.limit);
+            Session::new(device.burn, optimizer).with_products_in(products).with_limit(limit)
+        });
         let first = sessions.next().ok_or_else(|| Error::internal("there is no device"))?;
         Parallel::new(first, sessions).map_err(Error::internal)
     }
@@ -154,6 +192,8 @@ struct Description<'a> {
     name: &'a str,
     threads: usize,
     devices: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keeps: Option<u64>,
 }
 
 struct Object<P>(Guarded<P>);
@@ -163,8 +203,8 @@ impl<P: Runtime> BackendObject for Object<P> {
         self.0.call(|backend| {
             let host = Host::new();
             let name = backend.name(&host)?;
-            let description =
-                Description { name: &name, threads: host.threads(), devices: backend.devices(&host)? };
+            let (devices, keeps) = (backend.devices(&host)?, backend.keeps(&host)?);
+            let description = Description { name: &name, threads: host.threads(), devices, keeps };
             Ok(serde_json::to_string(&description).map_err(Error::internal)?.into())
         })
     }
@@ -248,6 +288,7 @@ fn which(kind: u8) -> Result<Kind, Error> {
     match kind {
         0 => Ok(Kind::Parameters),
         1 => Ok(Kind::Optimizer),
+        2 => Ok(Kind::Kept),
         other => Err(Error::input(format!("kind {other} of tensors is not known here"))),
     }
 }

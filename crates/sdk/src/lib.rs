@@ -83,7 +83,7 @@ pub use plugin::Plugin;
 pub use sampler::Sampler;
 
 #[cfg(feature = "engine")]
-pub use backend::{Backend, Device, Precision, Runtime};
+pub use backend::{Backend, Device, Memory, Precision, Runtime};
 #[cfg(feature = "record")]
 pub use burn;
 #[cfg(feature = "engine")]

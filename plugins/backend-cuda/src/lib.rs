@@ -1,10 +1,13 @@
 //! NVIDIA's GPUs by CUDA: the engine on burn's `cuda` backend.
 
+#[path = "../../backend-wgpu/src/memory.rs"]
+mod memory;
+
 use burn_cuda::Cuda;
 use cubecl::device::DeviceUnavailable;
 use expanse_sdk::{
-    Backend, CUDA_DRIVER, Device, Error, Host, OneOrMore, Plugin, Precision, has_library, no_such_gpu,
-    options,
+    Backend, CUDA_DRIVER, Device, Error, Host, Memory, OneOrMore, Plugin, Precision, has_library,
+    no_such_gpu, options,
 };
 
 options! {
@@ -15,6 +18,8 @@ options! {
         pub device: OneOrMore<usize> = OneOrMore::One(0),
         /// In what the factors of products are rounded: f32 (not at all), bf16 or f16. The error: docs/gpu.md.
         pub precision: Precision = Precision::F32,
+        /// Most MiB of a GPU's memory that may be taken; 0 for all that it has.
+        pub memory: u64 = 0,
     }
 }
 
@@ -45,6 +50,10 @@ impl Backend for CudaBackend {
 
     fn precision(&self) -> Precision {
         self.0.precision
+    }
+
+    fn memory(&self, device: &Device<Cuda>) -> Option<Memory> {
+        Some(memory::of(&device.burn, self.0.memory))
     }
 }
 

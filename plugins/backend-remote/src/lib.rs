@@ -28,6 +28,9 @@ options! {
     }
 }
 
+/// Bytes of images that may stay on a server. It does not tell what it has; what it may take is bounded there.
+const KEEPS: u64 = 1 << 30;
+
 /// The first device, and those that share every batch with it.
 struct RemoteBackend(Server, Vec<Server>);
 
@@ -62,6 +65,10 @@ impl Runtime for RemoteBackend {
 
     fn devices(&self, _: &Host) -> Result<usize, Error> {
         Ok(self.servers().count())
+    }
+
+    fn keeps(&self, _: &Host) -> Result<Option<u64>, Error> {
+        Ok(Some(KEEPS))
     }
 
     fn missing_operations(&self, program: &Program, _: &Host) -> Result<Vec<String>, Error> {

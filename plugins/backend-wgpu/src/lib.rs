@@ -1,6 +1,7 @@
 //! GPUs by Vulkan, Metal, DirectX 12 or OpenGL: the engine on burn's `wgpu` backend.
 
 mod adapters;
+mod memory;
 mod numbers;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 use burn_wgpu::{
     RuntimeOptions, Wgpu, WgpuDevice, graphics::AutoGraphicsApi, try_init_setup, wgpu::DeviceType,
 };
-use expanse_sdk::{Backend, Device, Error, Host, OneOrMore, Plugin, Precision, options};
+use expanse_sdk::{Backend, Device, Error, Host, Memory, OneOrMore, Plugin, Precision, options};
 
 options! {
     /// Options of `wgpu`.
@@ -21,6 +22,8 @@ options! {
         pub device: OneOrMore<usize> = OneOrMore::One(0),
         /// In what the factors of products are rounded: f32 (not at all), bf16 or f16. The error: docs/gpu.md.
         pub precision: Precision = Precision::F32,
+        /// Most MiB of a GPU's memory that may be taken; 0 for all that it has.
+        pub memory: u64 = 0,
     }
 }
 
@@ -49,6 +52,10 @@ impl Backend for WgpuBackend {
 
     fn precision(&self) -> Precision {
         self.0.precision
+    }
+
+    fn memory(&self, device: &Device<Wgpu>) -> Option<Memory> {
+        Some(memory::of(&device.burn, self.0.memory))
     }
 }
 

@@ -106,6 +106,9 @@ impl Recorder<LossRequest> for Part {
 struct Counting {
     steps: Arc<AtomicUsize>,
     devices: usize,
+    keeps: Option<u64>,
+    /// Images that were kept, and how often each was picked.
+    kept: Arc<Mutex<Vec<usize>>>,
     /// Rows of the first input of every program that was loaded.
     loaded: Arc<Mutex<BTreeSet<usize>>>,
     broken_embeddings: bool,
@@ -119,6 +122,8 @@ impl Default for Counting {
         Self {
             steps: Arc::default(),
             devices: 1,
+            keeps: None,
+            kept: Arc::default(),
             loaded: Arc::default(),
             broken_embeddings: false,
             broken_loss: false,
@@ -129,7 +134,7 @@ impl Default for Counting {
 
 impl Backend for Counting {
     fn device(&self) -> Result<Device, HostError> {
-        Ok(Device { name: "counting".into(), threads: 1, devices: self.devices })
+        Ok(Device { name: "counting".into(), threads: 1, devices: self.devices, keeps: self.keeps })
     }
 
     fn missing_operations(&self, program: &Program) -> Result<Vec<String>, HostError> {
@@ -155,11 +160,14 @@ impl Session for CountingSession {
     }
 
     fn import(&mut self, kind: TensorKind, tensors: &[u8]) -> Result<(), HostError> {
-        if kind == TensorKind::Optimizer {
-            return Ok(());
+        let tensors = tensors_from_bytes(tensors).unwrap();
+        match kind {
+            TensorKind::Optimizer => {}
+            TensorKind::Parameters => {
+                self.parameters.extend(tensors.into_iter().map(|t| (t.name, t.values[0])));
+            }
+            TensorKind::Kept => self.device.kept.lock().unwrap().resize(tensors[0].shape[0], 0),
         }
-        self.parameters
-            .extend(tensors_from_bytes(tensors).unwrap().into_iter().map(|t| (t.name, t.values[0])));
         Ok(())
     }
 
@@ -172,7 +180,11 @@ impl Session for CountingSession {
         Ok(tensors_to_bytes(&self.parameters.iter().map(tensor).collect::<Vec<_>>()).unwrap())
     }
 
-    fn step(&mut self, _: usize, _: &[TensorView<'_>], _: f64) -> Result<(), HostError> {
+    fn step(&mut self, _: usize, inputs: &[TensorView<'_>], _: f64) -> Result<(), HostError> {
+        if let TensorView { name: "images.rows", data: TensorData::I64(rows), .. } = inputs[0] {
+            let mut kept = self.device.kept.lock().unwrap();
+            rows.iter().for_each(|row| kept[*row as usize] += 1);
+        }
         self.device.steps.fetch_add(1, Ordering::Relaxed);
         self.parameters.values_mut().for_each(|value| *value += 1.0);
         self.losses.push(if self.device.broken_loss { f32::NAN } else { 1.0 });
@@ -261,12 +273,17 @@ fn data() -> Prepared {
 }
 
 fn experiment() -> Experiment {
+    experiment_with(&[])
+}
+
+fn experiment_with(more: &[&str]) -> Experiment {
     let set = ["train.epochs=3", "train.batch_size=4", "finetune.epochs=2", "finetune.batch_size=5"];
+    let set: Vec<String> = set.iter().chain(more).map(ToString::to_string).collect();
     let sources = Sources {
         config_folder: std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config")),
         experiment: None,
         environment: [],
-        set: &set.map(String::from),
+        set: &set,
     };
     resolve(sources).unwrap().experiment
 }
@@ -299,6 +316,38 @@ fn programs_are_recorded_for_the_part_of_a_batch_that_each_device_has() {
     assert_eq!(loaded(1), [2, 4, 5, 8, 200]);
     assert_eq!(loaded(2), [1, 2, 4, 5, 100]);
     assert_eq!(loaded(4), [1, 2, 5, 50]);
+}
+
+#[test]
+fn images_stay_on_a_device_that_has_room_for_them() {
+    let attempt = |keeps, set: &[&str]| {
+        let backend = Counting { keeps, ..Counting::default() };
+        let experiment = experiment_with(set);
+        let ended = run(&experiment, &data(), &components(backend.clone()), None, &Silent);
+        let kept = backend.kept.lock().unwrap().clone();
+        ended.map(|_| kept).map_err(|error| error.to_string())
+    };
+    // Eight images of one pixel with their borders, each in every one of three epochs.
+    let (room, all) = (8 * 4 * 4, vec![3; 8]);
+    let (always, never) = ("data.on_device=always", "data.on_device=never");
+    assert_eq!(attempt(Some(room), &[]).unwrap(), all);
+    assert_eq!(attempt(Some(room), &[always]).unwrap(), all);
+    for (keeps, set) in [
+        (None, vec![]),
+        (Some(room - 1), vec![]),
+        (Some(room), vec![never]),
+        (Some(room), vec!["train.mixup=0.2"]),
+    ] {
+        assert_eq!(attempt(keeps, &set).unwrap(), [0; 0], "{keeps:?}, {set:?}");
+    }
+    for (keeps, set, reason) in [
+        (None, vec![always], "the memory of counting is that of the host"),
+        (Some(room - 1), vec![always], "they take 1 MiB, and the device has room for 0 MiB of them"),
+        (Some(room), vec![always, "train.mixup=0.2"], "train.mixup mixes images on the host"),
+    ] {
+        let expected = format!("data.on_device is `always`, and {reason}; use `auto`");
+        assert_eq!(attempt(keeps, &set).unwrap_err(), expected);
+    }
 }
 
 #[test]
