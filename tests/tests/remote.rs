@@ -190,6 +190,21 @@ fn a_server_lends_the_gpus_of_its_machine() {
     small::gives_the_metrics_of_flex(&settings.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_session_that_needs_too_much_gpu_memory_ends_alone() {
+    let server = Server::start(&["--backend", "wgpu", "--gpu-memory", "1"]);
+    let runs = TempDir::new().unwrap();
+    let output = command(runs.path(), &server.settings(), &[]).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    failed(&small::stderr(&output), &["the server at", "is gone"]);
+    server.tells("a session may take 1 MiB of GPU memory");
+    let mut next = TcpStream::connect(&server.address).unwrap();
+    next.write_all(b"GET /session HTTP/1.1\r\n").unwrap();
+    let began = format!("of {} begins", next.local_addr().unwrap());
+    server.tells(&began);
+}
+
 #[test]
 fn what_is_wrong_with_the_address_the_token_or_the_device_is_told() {
     let server = Server::start(&[]);

@@ -1,5 +1,8 @@
 //! What is lent, in the order of the numbers that sessions ask for.
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use std::{process, thread, time::Duration};
+
 use burn_flex::FlexDevice;
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
@@ -44,4 +47,26 @@ fn named(
         (device, format!("{name} (burn-{backend})"))
     };
     Ok(devices.into_iter().map(named).collect())
+}
+
+/// How often the memory that is taken is looked at.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+const BEAT: Duration = Duration::from_millis(100);
+
+/// The same devices. Once this process has taken more of their memory than so many MiB, it ends.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub(crate) fn bounded(devices: Vec<Named<cubecl::Device>>, mib: Option<u64>) -> Vec<Named<cubecl::Device>> {
+    if let Some(mib) = mib {
+        let clients: Vec<_> = devices.iter().map(|(device, _)| device.client()).collect();
+        let taken = move |client: &cubecl::client::Client| {
+            client.memory_report(cubecl::MemoryScope::Device).usage().bytes_reserved
+        };
+        thread::spawn(move || {
+            while clients.iter().map(taken).sum::<u64>() <= mib.saturating_mul(1 << 20) {
+                thread::sleep(BEAT);
+            }
+            process::exit(1);
+        });
+    }
+    devices
 }

@@ -124,7 +124,13 @@ impl Gate {
 
     /// What a worker may have run into.
     fn bound(&self) -> String {
-        self.arguments.memory.map_or(String::new(), |mib| format!("; a session may take {mib} MiB of memory"))
+        let bounds = [
+            (self.arguments.memory, "memory"),
+            #[cfg(any(feature = "wgpu", feature = "cuda"))]
+            (self.arguments.gpu_memory, "GPU memory"),
+        ];
+        let bound = |(mib, of)| Some(format!("; a session may take {} MiB of {of}", mib?));
+        bounds.into_iter().filter_map(bound).collect()
     }
 }
 

@@ -18,6 +18,8 @@ use std::{
     process::ExitCode,
 };
 
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+use clap::CommandFactory;
 use clap::{Parser, ValueEnum};
 use error::ServerError;
 
@@ -46,6 +48,10 @@ struct Arguments {
     /// Main memory that a session may take, in MiB.
     #[arg(long, value_name = "MIB")]
     memory: Option<u64>,
+    /// Memory of its GPUs that a session may take, in MiB.
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[arg(long, value_name = "MIB")]
+    gpu_memory: Option<u64>,
     /// Be the worker of one session.
     #[arg(long, hide = true)]
     worker: bool,
@@ -66,6 +72,11 @@ enum Lent {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    if arguments.backend == Lent::Flex && arguments.gpu_memory.is_some() {
+        let message = "--gpu-memory bounds GPUs, and --backend flex lends none";
+        Arguments::command().error(clap::error::ErrorKind::ArgumentConflict, message).exit();
+    }
     let served = if arguments.worker { worker::serve(&arguments) } else { gate::serve(&arguments) };
     match served {
         Ok(()) => ExitCode::SUCCESS,

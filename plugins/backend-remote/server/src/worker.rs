@@ -40,9 +40,13 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
     match arguments.backend {
         Lent::Flex => server.lend::<Flex>(devices::flex()),
         #[cfg(feature = "wgpu")]
-        Lent::Wgpu => server.lend::<burn_wgpu::Wgpu>(devices::wgpu()?),
+        Lent::Wgpu => {
+            server.lend::<burn_wgpu::Wgpu>(devices::bounded(devices::wgpu()?, arguments.gpu_memory))
+        }
         #[cfg(feature = "cuda")]
-        Lent::Cuda => server.lend::<burn_cuda::Cuda>(devices::cuda()?),
+        Lent::Cuda => {
+            server.lend::<burn_cuda::Cuda>(devices::bounded(devices::cuda()?, arguments.gpu_memory))
+        }
     }
 }
 
