@@ -53,12 +53,19 @@ impl Server {
 
     fn listen(address: &str, folder: Arc<TempDir>, options: &[&str]) -> Self {
         let mut command = Command::new(program());
-        command.args(["--listen", address, "--token-file"]).arg(folder.path().join("token")).args(options);
+        command.args(["--listen", address]).args(options);
+        let asks = match options.contains(&"--no-token") {
+            true => "asks for no token",
+            false => {
+                command.arg("--token-file").arg(folder.path().join("token"));
+                "asks for the token in "
+            }
+        };
         let mut process = command.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
         let first = lines.next().unwrap_or_default();
         let lent = if options.contains(&"wgpu") { "(burn-wgpu)" } else { "; lends CPU (burn-flex)" };
-        assert!(first.contains(&format!("{lent}; asks for the token in ")), "{first}");
+        assert!(first.contains(&format!("{lent}; {asks}")), "{first}");
         let address = first.strip_prefix("listening at ").and_then(|rest| rest.split(';').next());
         let address = address.unwrap_or_else(|| panic!("{first}")).to_owned();
         let told = Arc::new(Mutex::new(String::new()));
@@ -170,6 +177,13 @@ fn runs_give_the_bytes_of_flex_also_side_by_side_and_after_garbage() {
             assert!(run.join().unwrap() == expected, "a remote run differs from a local one");
         }
     });
+}
+
+#[test]
+fn without_a_token_everybody_is_served() {
+    let server = Server::start(&["--no-token"]);
+    assert!(!server.folder.path().join("token").exists());
+    assert!(files(&server.settings()[..2], &[]) == flex(&[]), "a remote run differs from a local one");
 }
 
 #[test]
