@@ -96,7 +96,9 @@ impl Arguments {
     }
 
     /// How PyTorch runs the model beside a backend.
-    fn variants(&self, backend: &str) -> Result<Vec<Variant>, String> {
+    fn variants(&self, python: &str, backend: &str) -> Result<Vec<Variant>, String> {
+        // The card that the backend is on, where both count cards alike.
+        let card = if backend == "cuda" { self.number("--device", 0) } else { 0 };
         let device = match (self.given("--peer-device"), backend) {
             (Some(device @ ("cpu" | "cuda")), _) => device,
             (Some(other), _) => return Err(format!("PyTorch on `{other}` is not measured; use cpu or cuda")),
@@ -107,9 +109,10 @@ impl Arguments {
             }
         };
         let variant = |layout, compile: Option<&str>| Variant {
+            python: python.into(),
             layout,
             compile: compile.map(String::from),
-            device: device.into(),
+            card: (device == "cuda").then_some(card),
         };
         let mut variants = vec![variant("channels_last", None)];
         variants.extend((device == "cpu").then(|| variant("nchw", None)));
@@ -132,21 +135,18 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
     }
     set_threads(threads);
     let name = arguments.given("--backend").unwrap_or("cpu");
+    let variants = match arguments.given("--python") {
+        Some(python) => arguments.variants(python, name)?,
+        None => Vec::new(),
+    };
     let (backend, device) = open(name, &arguments.options())?;
     let mut ours = Ours::open(name, &*backend, &model, steps);
     if arguments.has(KERNELS) {
         println!("{}", ours.launch());
         return Ok(());
     }
-    let python = arguments.given("--python");
-    let mut peers: Vec<Peer> = match python {
-        None => Vec::new(),
-        Some(python) => {
-            let variants = arguments.variants(name)?;
-            let start = |variant| Peer::start(python, variant, &model, [threads, ROWS, steps]);
-            variants.iter().map(start).collect::<Result<_, _>>()?
-        }
-    };
+    let start = |variant: &Variant| Peer::start(variant, &model, [threads, ROWS, steps]);
+    let mut peers = variants.iter().map(start).collect::<Result<Vec<_>, _>>()?;
 
     let Model { depth, widen, image: [channels, height, width], batch, .. } = model;
     let of = widen.map_or(format!("ResNet-{depth}"), |k| format!("Wide ResNet-{depth}-{k}"));

@@ -85,11 +85,14 @@ def main():
     config = json.loads(sys.argv[1])
     torch.manual_seed(0)
     torch.set_num_threads(config["threads"])
-    device = config["device"]
-    on_card = device == "cuda"
-    if on_card and not torch.cuda.is_available():
-        print(f"error: PyTorch {torch.__version__} finds no CUDA device", flush=True)
+    card = config["card"]
+    on_card = card is not None
+    if on_card and torch.cuda.device_count() <= card:
+        print(f"error: PyTorch {torch.__version__} finds no CUDA device {card}", flush=True)
         return
+    device = torch.device("cuda", card) if on_card else torch.device("cpu")
+    if on_card:
+        torch.cuda.set_device(device)
     # The factors of products are not rounded on either side, and both choose among kernels by measuring them.
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False

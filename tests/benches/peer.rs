@@ -12,12 +12,14 @@ use serde_json::json;
 /// How PyTorch runs the model.
 #[derive(Clone, Debug)]
 pub struct Variant {
+    /// A Python that has PyTorch.
+    pub python: String,
     /// `channels_last` or `nchw`.
     pub layout: &'static str,
     /// The mode of `torch.compile`, if it is compiled.
     pub compile: Option<String>,
-    /// `cpu` or `cuda`.
-    pub device: String,
+    /// The number of the card that it is on; `None` on the processor.
+    pub card: Option<usize>,
 }
 
 pub struct Peer {
@@ -33,15 +35,14 @@ pub struct Peer {
 impl Peer {
     /// Starts it, and waits until it is ready. An error is one line.
     pub fn start(
-        python: &str,
-        Variant { layout, compile, device }: &Variant,
+        Variant { python, layout, compile, card }: &Variant,
         model: &Model,
         [threads, rows, steps]: [usize; 3],
     ) -> Result<Self, String> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peer.py");
         let Model { depth, widen, image, batch, .. } = *model;
         let config = json!({
-            "threads": threads, "layout": layout, "compile": compile, "device": device, "depth": depth,
+            "threads": threads, "layout": layout, "compile": compile, "card": card, "depth": depth,
             "widen": widen, "image": image, "batch": batch, "rows": rows, "steps": steps,
         });
         let mut process = Command::new(python)
@@ -61,7 +62,7 @@ impl Peer {
             Some(mode) => format!("PyTorch, {layout}, {mode}"),
         };
         let mut peer =
-            Self { name, on_card: device == "cuda", version: String::new(), process, commands, answers };
+            Self { name, on_card: card.is_some(), version: String::new(), process, commands, answers };
         peer.version = peer.answer()?;
         match peer.version.strip_prefix("error: ") {
             Some(told) => Err(told.into()),
