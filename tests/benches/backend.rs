@@ -162,13 +162,10 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
     );
     let on_cubecl = CUBECL.contains(&name);
     let usual = if on_cubecl { "step,steps,forward,head" } else { "step,forward,head" };
-    let mut throughput = None;
-    for task in arguments.given("--tasks").unwrap_or(usual).split(',') {
+    let tasks = arguments.given("--tasks").unwrap_or(usual);
+    for task in tasks.split(',') {
         let rounds = if is_long(task) { pairs.min(5) } else { pairs };
-        let median = measure(task, rounds, &mut ours, &mut peers)?;
-        if task == "steps" && on_cubecl {
-            throughput = Some(median);
-        }
+        measure(task, rounds, &mut ours, &mut peers)?;
     }
     println!("\npeak memory, MiB: {name} {:.0}", peak_memory().unwrap_or(f64::NAN));
     for peer in &mut peers {
@@ -178,8 +175,12 @@ fn bench(arguments: &Arguments) -> Result<(), String> {
             println!("peak memory of the card, MiB: {} {card:.0}", peer.name());
         }
     }
-    drop((ours, peers));
-    throughput.map_or(Ok(()), |seconds| tell_kernels(arguments, seconds, steps))
+    drop(peers);
+    if on_cubecl && tasks.split(',').any(|task| task == "steps") {
+        tell_kernels(arguments, ours)
+    } else {
+        Ok(())
+    }
 }
 
 /// The backend and the name of its device.
@@ -202,8 +203,8 @@ fn is_long(task: &str) -> bool {
     matches!(task, "head" | "steps")
 }
 
-/// Rounds of one task, all sides in turn; the median of the backend, in seconds.
-fn measure(task: &str, rounds: usize, ours: &mut Ours, peers: &mut [Peer]) -> Result<f64, String> {
+/// Rounds of one task, all sides in turn.
+fn measure(task: &str, rounds: usize, ours: &mut Ours, peers: &mut [Peer]) -> Result<(), String> {
     let mut seconds: Vec<Vec<f64>> = vec![Vec::new(); 1 + peers.len()];
     let warm_up = if is_long(task) { 1 } else { WARM_UP };
     for round in 0..warm_up + rounds {
@@ -233,12 +234,15 @@ fn measure(task: &str, rounds: usize, ours: &mut Ours, peers: &mut [Peer]) -> Re
         let name = format!("{task}, {name}");
         println!("{name:<44}{median:>10.2}{least:>10.2}{most:>10.2}{ratio:>8.3}");
     }
-    let times = sorted(seconds.swap_remove(0).into_iter());
-    Ok(times[times.len() / 2])
+    Ok(())
 }
 
-/// What a step is made of, of which many take so many seconds each.
-fn tell_kernels(arguments: &Arguments, seconds: f64, steps: usize) -> Result<(), String> {
+/// What a step among many is made of.
+fn tell_kernels(arguments: &Arguments, mut ours: Ours) -> Result<(), String> {
+    // Once more, now that no peer is there any more, as none is while launches are timed.
+    let steps = ours.steps;
+    let seconds = sorted((0..5).map(|_| ours.run("steps")))[2];
+    drop(ours);
     let mut process = Command::new(env::current_exe().map_err(|error| error.to_string())?);
     process.args(arguments.0.iter().skip(1)).arg(KERNELS);
     let Kernels { count, unmeasured, seconds: sum } = kernels::measure(process)?;
