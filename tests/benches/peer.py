@@ -85,52 +85,91 @@ def main():
     config = json.loads(sys.argv[1])
     torch.manual_seed(0)
     torch.set_num_threads(config["threads"])
+    card = config["card"]
+    on_card = card is not None
+    if on_card and torch.cuda.device_count() <= card:
+        print(f"error: PyTorch {torch.__version__} finds no CUDA device {card}", flush=True)
+        return
+    device = torch.device("cuda", card) if on_card else torch.device("cpu")
+    if on_card:
+        torch.cuda.set_device(device)
+    # The factors of products are not rounded on either side, and both choose among kernels by measuring them.
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
+
+    def compiled(module):
+        return torch.compile(module, mode=config["compile"]) if config["compile"] else module
+
+    def finish():
+        if on_card:
+            torch.cuda.synchronize()
+
     batch, image = config["batch"], config["image"]
     depth, widen = config["depth"], config["widen"]
-    model = WideResNet(depth, widen, image[0], 10) if widen else ResNet(depth, image[0], 10)
+    network = WideResNet(depth, widen, image[0], 10) if widen else ResNet(depth, image[0], 10)
     images = torch.rand(batch, *image) * 2 - 1
     targets = torch.randint(0, 10, (batch,))
     if config["layout"] == "channels_last":
-        model = model.to(memory_format=torch.channels_last)
+        network = network.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
+    rows = torch.rand(config["rows"], 64) * 2 - 1
+    labels = torch.randint(0, 10, (config["rows"],))
+    if on_card:
+        images, targets, rows, labels = (tensor.pin_memory() for tensor in (images, targets, rows, labels))
+    network = network.to(device)
+    model = compiled(network)
     sgd = dict(lr=0.01, momentum=0.9, weight_decay=2e-4)
-    optimizer = torch.optim.SGD(model.parameters(), **sgd)
+    optimizer = torch.optim.SGD(network.parameters(), **sgd)
+
+    def upload(tensor):
+        """Batches come from the host, as those of the backend do."""
+        return tensor.to(device, non_blocking=True)
 
     def step():
         model.train()
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images), targets).backward()
+        F.cross_entropy(model(upload(images)), upload(targets)).backward()
         optimizer.step()
+
+    def steps():
+        for _ in range(config["steps"]):
+            step()
 
     def forward():
         model.eval()
         with torch.inference_mode():
-            model(images)
+            model(upload(images)).cpu()
 
-    rows = torch.rand(config["rows"], 64) * 2 - 1
-    labels = torch.randint(0, 10, (config["rows"],))
+    linear = nn.Linear(64, 10).to(device)
+    head_model = compiled(linear)
 
     def head():
-        linear = nn.Linear(64, 10)
+        linear.reset_parameters()
         optimizer = torch.optim.SGD(linear.parameters(), **sgd)
         for _ in range(10):
             for start in range(0, config["rows"], batch):
                 optimizer.zero_grad(set_to_none=True)
-                logits = linear(rows[start : start + batch])
-                F.cross_entropy(logits, labels[start : start + batch]).backward()
+                logits = head_model(upload(rows[start : start + batch]))
+                F.cross_entropy(logits, upload(labels[start : start + batch])).backward()
                 optimizer.step()
 
-    work = {"step": step, "forward": forward, "head": head}
+    work = {"step": (step, 1), "steps": (steps, config["steps"]), "forward": (forward, 1), "head": (head, 1)}
+    where = f" on {torch.cuda.get_device_name()}" if on_card else ""
+    print(torch.__version__ + where, flush=True)
     for line in sys.stdin:
         command = line.strip()
         if command == "memory":
             print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
-        elif command == "version":
-            print(torch.__version__, flush=True)
+        elif command == "card":
+            print(torch.cuda.max_memory_allocated() / 2**20, flush=True)
         else:
+            run, times = work[command]
+            finish()
             began = time.perf_counter()
-            work[command]()
-            print(time.perf_counter() - began, flush=True)
+            run()
+            finish()
+            print((time.perf_counter() - began) / times, flush=True)
 
 
 if __name__ == "__main__":

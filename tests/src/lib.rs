@@ -2,6 +2,7 @@
 //! ordinary burn module ([`eager`]).
 
 pub mod eager;
+pub mod kernels;
 pub mod kit;
 pub mod model;
 pub mod small;
@@ -26,6 +27,18 @@ use expanse_host::{Found, Host, Kind};
 pub fn plugins() -> &'static Host {
     static HOST: OnceLock<Host> = OnceLock::new();
     HOST.get_or_init(|| Host::new(vec![built().into()]))
+}
+
+/// A host that finds, besides, the backends that `cargo xtask plugin build` has put into their folder. None is built for it.
+///
+/// # Panics
+///
+/// If the others cannot be built.
+pub fn plugins_and_on_demand() -> Host {
+    let folder = built();
+    let profile = folder.file_name().unwrap_or_default();
+    let on_demand = folder.parent().map(|target| target.join("on-demand").join(profile));
+    Host::new([folder.into()].into_iter().chain(on_demand).collect())
 }
 
 /// The library of a folder below `tests/fixtures`. No host finds it by its name, only by its path.
