@@ -63,6 +63,8 @@ pub struct Session<B: Backend> {
 
 struct Loaded<B: Backend> {
     linked: Linked,
+    /// Values fixed at recording, by their slots.
+    constants: Vec<(usize, Value<B>)>,
     training: Vec<Instruction<Autodiff<B>>>,
     evaluation: Vec<Instruction<B>>,
 }
@@ -125,7 +127,16 @@ impl<B: Backend> Session<B> {
                 moments: Moments::default(),
             });
         }
-        self.programs.push(Loaded { linked, training, evaluation });
+        let constants = linked.constants.iter().map(|(constant, bytes)| {
+            let data = |dtype| BurnData::from_bytes_vec(bytes.clone(), constant.shape.clone(), dtype);
+            let value = match constant.dtype {
+                DType::F32 => Value::Float(B::float_from_data(data(BurnDType::F32), &self.device)),
+                DType::I64 => Value::Int(self.upload_int(data(BurnDType::I64))),
+            };
+            (constant.tensor as usize, value)
+        });
+        let constants = constants.collect();
+        self.programs.push(Loaded { linked, constants, training, evaluation });
         Ok(self.programs.len() - 1)
     }
 
@@ -272,7 +283,7 @@ impl<B: Backend> Session<B> {
     ) -> Result<(), EngineError> {
         let loaded = self.loaded(program)?;
         let mut frame = Frame::<B>::new(loaded.linked.slots, None);
-        self.fill(&loaded.linked, inputs, |slot, value| frame.set(slot, value))?;
+        self.fill(loaded, inputs, |slot, value| frame.set(slot, value))?;
         for instruction in &loaded.evaluation {
             instruction(&mut frame);
         }
@@ -314,14 +325,15 @@ impl<B: Backend> Session<B> {
         program: usize,
         inputs: &[TensorView<'_>],
     ) -> Result<(FloatTensor<B>, Change<B>), EngineError> {
-        let Loaded { linked, training, .. } = self.loaded(program)?;
+        let loaded = self.loaded(program)?;
+        let Loaded { linked, training, .. } = loaded;
         let loss = find_loss(&linked.source, &linked.outputs)?;
 
         let mut frame = Frame::<Autodiff<B>>::new(linked.slots, Some(self.steps));
         let mut tracked = Vec::new();
         let mut parameters =
             linked.parameters.iter().map(|p| (p.tensor as usize, p)).collect::<BTreeMap<_, _>>();
-        self.fill(linked, inputs, |slot, value| {
+        self.fill(loaded, inputs, |slot, value| {
             let value = match value {
                 Value::Float(tensor) => {
                     let mut tensor = Autodiff::<B>::from_inner(tensor);
@@ -389,7 +401,7 @@ impl<B: Backend> Session<B> {
     /// Hands over inputs, parameters and constants with their slots.
     fn fill(
         &self,
-        linked: &Linked,
+        Loaded { linked, constants, .. }: &Loaded<B>,
         inputs: &[TensorView<'_>],
         mut set: impl FnMut(usize, Value<B>),
     ) -> Result<(), EngineError> {
@@ -412,13 +424,8 @@ impl<B: Backend> Session<B> {
             let value = value.ok_or_else(|| EngineError::NoValue { name: parameter.name.clone() })?;
             set(parameter.tensor as usize, Value::Float(value));
         }
-        for (constant, bytes) in &linked.constants {
-            let data = |dtype| BurnData::from_bytes_vec(bytes.clone(), constant.shape.clone(), dtype);
-            let value = match constant.dtype {
-                DType::F32 => Value::Float(B::float_from_data(data(BurnDType::F32), &self.device)),
-                DType::I64 => Value::Int(self.upload_int(data(BurnDType::I64))),
-            };
-            set(constant.tensor as usize, value);
+        for (slot, value) in constants {
+            set(*slot, value.clone());
         }
         Ok(())
     }
