@@ -3,12 +3,14 @@
 use burn_flex::{Flex, FlexDevice};
 use expanse_domain::Seed;
 use expanse_engine::{Kind, Parallel, Running, Session};
-use expanse_program::{HeadRequest, LossRequest, NamedTensor, Program, TensorData, TensorView};
+use expanse_program::{
+    BackboneRequest, HeadRequest, LossRequest, NamedTensor, Program, TensorData, TensorView,
+};
 use expanse_tests::{
     model::{Batch, EVALUATION, Model, OPTIMIZER, Programs, TRAINING, tensors},
     plugins,
 };
-use serde_json::Map;
+use serde_json::{Map, json};
 
 const SEED: Seed = Seed(11);
 const STEPS: u64 = 50;
@@ -191,6 +193,42 @@ fn running_statistics_are_those_of_the_whole_batch() {
         assert_eq!(found.name, expected.name);
         assert!(distance(&found.values, &expected.values) < 1e-6, "{found:?}\n{expected:?}");
     }
+}
+
+/// Two devices with the same half of a batch are one device with that half, to the byte, if they drop out alike.
+#[test]
+fn devices_drop_out_by_the_same_masks() {
+    let losses = |mut session: Box<dyn Running>, batch: &Batch, dropout: f64| {
+        let options = json!({ "depth": 10, "widen": 1, "width": 4, "dropout": dropout });
+        let backbone = plugins().backbone("wide-resnet", options.as_object().unwrap()).unwrap();
+        let [channels, height, width] = WHOLE.image;
+        let request = BackboneRequest { batch: WHOLE.batch / 2, channels, height, width };
+        let program = backbone.record(&request).unwrap();
+        let features = program.header.output("embedding").unwrap().shape[1];
+        let head_request = HeadRequest { batch: WHOLE.batch / 2, features, classes: WHOLE.classes };
+        let head = plugins().head("linear", &Map::new()).unwrap();
+        let loss = LossRequest {
+            batch: WHOLE.batch / 2,
+            classes: WHOLE.classes,
+            class_counts: vec![1; WHOLE.classes],
+        };
+        let loss = plugins().loss("cross-entropy", &Map::new()).unwrap().record(&loss).unwrap();
+        session.load(&[program, head.record(&head_request).unwrap(), loss]).unwrap();
+        for parameters in
+            [backbone.initialize(&request, SEED).unwrap(), head.initialize(&head_request, SEED).unwrap()]
+        {
+            session.import(Kind::Parameters, &parameters).unwrap();
+        }
+        (0..5).for_each(|_| session.step(TRAINING, &batch.inputs(), 0.05).unwrap());
+        session.losses().unwrap()
+    };
+    let (whole, mut half) = (doubled(3), Model { batch: WHOLE.batch / 2, ..WHOLE }.batch(SEED));
+    half.images = whole.images[..half.images.len()].to_vec();
+    half.targets = whole.targets[..half.targets.len()].to_vec();
+    half.class_weights.clone_from(&whole.class_weights);
+    let expected = losses(Box::new(one()), &half, 0.5);
+    assert_eq!(losses(Box::new(parallel(2)), &whole, 0.5), expected);
+    assert_ne!(losses(Box::new(one()), &half, 0.0), expected, "nothing was dropped");
 }
 
 #[test]
