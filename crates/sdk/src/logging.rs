@@ -142,16 +142,29 @@ struct LogToHost;
 
 impl log::Log for LogToHost {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        host::log_enabled(metadata.level() as u8 - 1, metadata.target())
+        host::log_enabled(level(metadata), metadata.target())
     }
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            host::log(record.level() as u8 - 1, record.target(), &record.args().to_string());
+            host::log(level(record.metadata()), record.target(), &record.args().to_string());
         }
     }
 
     fn flush(&self) {}
+}
+
+/// Where burn's backends of GPUs warn of each kernel that they try and the device cannot run, dozens of times. They then take
+/// another; what cannot be done otherwise is an error of the call besides.
+const TRIES: &str = "cubecl_common::device::handle";
+
+/// The place in [`expanse_abi::LEVELS`] of a record's level.
+fn level(metadata: &log::Metadata<'_>) -> u8 {
+    let level = match metadata.level() {
+        log::Level::Warn if metadata.target().starts_with(TRIES) => log::Level::Debug,
+        level => level,
+    };
+    level as u8 - 1
 }
 
 /// The level's place in [`expanse_abi::LEVELS`].
@@ -162,5 +175,18 @@ fn number(level: &Level) -> u8 {
         Level::INFO => 2,
         Level::DEBUG => 3,
         Level::TRACE => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TRIES, level};
+
+    #[test]
+    fn kernels_that_are_tried_are_no_warnings() {
+        let warning =
+            |target: &str| level(&log::Metadata::builder().level(log::Level::Warn).target(target).build());
+        assert_eq!(expanse_abi::LEVELS[usize::from(warning("sampler_own::audit"))], "warn");
+        assert_eq!(expanse_abi::LEVELS[usize::from(warning(&format!("{TRIES}::channel")))], "debug");
     }
 }
