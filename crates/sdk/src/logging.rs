@@ -52,7 +52,7 @@ impl Subscriber for ToHost {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        host::log_enabled(number(metadata.level()), metadata.target())
+        host::log_enabled(told(number(metadata.level()), metadata.target()), metadata.target())
     }
 
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
@@ -85,7 +85,8 @@ impl Subscriber for ToHost {
             });
         }
         event.record(&mut text);
-        host::log(number(event.metadata().level()), event.metadata().target(), text.0.trim_end());
+        let (level, target) = (number(event.metadata().level()), event.metadata().target());
+        host::log(told(level, target), target, text.0.trim_end());
     }
 
     fn enter(&self, id: &span::Id) {
@@ -142,12 +143,13 @@ struct LogToHost;
 
 impl log::Log for LogToHost {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        host::log_enabled(level(metadata), metadata.target())
+        host::log_enabled(told(metadata.level() as u8 - 1, metadata.target()), metadata.target())
     }
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            host::log(level(record.metadata()), record.target(), &record.args().to_string());
+            let level = told(record.level() as u8 - 1, record.target());
+            host::log(level, record.target(), &record.args().to_string());
         }
     }
 
@@ -158,35 +160,41 @@ impl log::Log for LogToHost {
 /// another; what cannot be done otherwise is an error of the call besides.
 const TRIES: &str = "cubecl_common::device::handle";
 
-/// The place in [`expanse_abi::LEVELS`] of a record's level.
-fn level(metadata: &log::Metadata<'_>) -> u8 {
-    let level = match metadata.level() {
-        log::Level::Warn if metadata.target().starts_with(TRIES) => log::Level::Debug,
+/// The level that a record of a level is told at.
+fn told(level: u8, target: &str) -> u8 {
+    match level {
+        WARN if target.starts_with(TRIES) => DEBUG,
         level => level,
-    };
-    level as u8 - 1
+    }
 }
+
+/// Places in [`expanse_abi::LEVELS`].
+const WARN: u8 = 1;
+const DEBUG: u8 = 3;
 
 /// The level's place in [`expanse_abi::LEVELS`].
 fn number(level: &Level) -> u8 {
     match *level {
         Level::ERROR => 0,
-        Level::WARN => 1,
+        Level::WARN => WARN,
         Level::INFO => 2,
-        Level::DEBUG => 3,
+        Level::DEBUG => DEBUG,
         Level::TRACE => 4,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{TRIES, level};
+    use expanse_abi::LEVELS;
+    use tracing::Level;
+
+    use super::{TRIES, number, told};
 
     #[test]
     fn kernels_that_are_tried_are_no_warnings() {
-        let warning =
-            |target: &str| level(&log::Metadata::builder().level(log::Level::Warn).target(target).build());
-        assert_eq!(expanse_abi::LEVELS[usize::from(warning("sampler_own::audit"))], "warn");
-        assert_eq!(expanse_abi::LEVELS[usize::from(warning(&format!("{TRIES}::channel")))], "debug");
+        let level = |level, target: &str| LEVELS[usize::from(told(number(&level), target))];
+        let tried = format!("{TRIES}::channel");
+        assert_eq!([level(Level::WARN, "sampler_own"), level(Level::WARN, &tried)], ["warn", "debug"]);
+        assert_eq!([level(Level::ERROR, &tried), level(Level::TRACE, &tried)], ["error", "trace"]);
     }
 }
