@@ -11,7 +11,12 @@ use burn_remote::{
     ir::BackendIr,
     server::{BackendServer, TokenAuthorizer, WebSocketTransport},
 };
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{
     Arguments, Lent,
@@ -32,9 +37,11 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<(), ServerError> {
         bound(mib.saturating_mul(1 << 20))?;
     }
     // Otherwise burn would log to the output.
-    let log =
-        tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false).without_time().with_target(false);
-    log.with_max_level(LevelFilter::WARN).init();
+    let log = fmt::layer().with_writer(io::stderr).with_ansi(false).without_time().with_target(false);
+    // burn warns of each kernel that it tries and a GPU cannot run.
+    let levels = Targets::new().with_default(LevelFilter::WARN);
+    let levels = levels.with_target("cubecl_common::device::handle", LevelFilter::ERROR);
+    tracing_subscriber::registry().with(log).with(levels).init();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let server = Server { token: token.trim().to_owned(), listener };
     match arguments.backend {
