@@ -131,7 +131,7 @@ fn shapes(given: &[usize], expected: &[usize]) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DType, Meaning, Parameter, ParameterKind};
+    use crate::{DType, Meaning, Parameter, ParameterKind, Program, mixture};
 
     fn header(
         source: &str,
@@ -188,6 +188,22 @@ mod tests {
         assert_eq!(check_chain(&[&head, &loss]).unwrap(), [""; 0]);
         loss.inputs[0].meaning = None;
         assert_eq!(check_chain(&[&head, &loss]).unwrap(), [""; 0]);
+    }
+
+    /// As `mixture` says: its two copies hold the same parameters.
+    #[test]
+    fn a_loss_with_parameters_is_not_mixed_with_itself() {
+        let mixed = |parameters: &[&str]| {
+            let inputs: [(&str, &[usize]); 2] = [("logits", &[8, 10]), ("targets", &[8])];
+            let loss = header("loss `l`", &inputs, &[("loss", &[1])], parameters);
+            let programs = mixture(Program::seal(loss, Vec::new(), Vec::new()));
+            check_chain(&programs.each_ref().map(|program| &program.header))
+        };
+        assert_eq!(mixed(&[]).unwrap(), ["logits", "targets", "partners", "share", "rest"]);
+        assert_eq!(
+            mixed(&["margin"]).unwrap_err().to_string(),
+            "loss `l` and loss `l` both hold a parameter named `margin`; one of them must rename it",
+        );
     }
 
     #[test]
