@@ -101,6 +101,14 @@ pub enum PipelineError {
         /// What the backend says.
         source: Box<HostError>,
     },
+    /// Mixup takes the loss twice.
+    #[error(
+        "train.mixup takes the loss twice, once for each label, and {loss} has parameters, which cannot be held twice; set train.mixup to 0, or choose another loss"
+    )]
+    MixedParameters {
+        /// Who has recorded it.
+        loss: String,
+    },
     /// The training images cannot stay on the device.
     #[error("data.on_device is `always`, and {reason}; use `auto`")]
     OnDevice {

@@ -31,10 +31,15 @@ pub(crate) fn rehearse<'a>(
     let wanted = augment::wanted(experiment, &data.counts)?;
     let parts = Parts::of(data, components)?;
     let (backend, name) = (&*components.backend, &experiment.backend.plugin);
-    let trainable_values = model(&parts.sample_programs()?, backend, name)?;
+    let programs = parts.sample_programs()?;
+    let trainable_values = model(&programs, backend, name)?;
     // What is trained can be kept.
     parts.parameters()?;
     if experiment.train.mixup > 0.0 {
+        let loss = programs.last().filter(|loss| !loss.header.parameters.is_empty());
+        if let Some(Program { header, .. }) = loss {
+            return Err(PipelineError::MixedParameters { loss: header.source.clone() });
+        }
         model(&parts.mixed_sample_programs()?, backend, name)?;
     }
     for (phase, schedule) in

@@ -376,6 +376,20 @@ fn parts_that_do_not_fit_are_refused_before_the_first_step() {
 }
 
 #[test]
+fn a_loss_with_parameters_is_not_mixed() {
+    let backend = Counting::default();
+    let mut components = components(backend.clone());
+    components.loss = Box::new(Part("margins"));
+    let error = run(&experiment_with(&["train.mixup=0.2"]), &data(), &components, None, &Silent);
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("part `margins` has parameters") && error.contains("set train.mixup to 0"),
+        "{error}"
+    );
+    assert_eq!(backend.steps.load(Ordering::Relaxed), 0);
+}
+
+#[test]
 fn what_the_backend_lacks_is_known_before_a_run() {
     let lacking = Counting { lacks: Some("part"), ..Counting::default() };
     let missing = missing_operations(&data(), &components(lacking.clone())).unwrap();
