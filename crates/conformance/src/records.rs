@@ -17,7 +17,7 @@ pub(crate) struct Records {
 }
 
 /// One record as the host has written it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Record {
     pub library: String,
     pub message: String,
