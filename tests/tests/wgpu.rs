@@ -7,17 +7,15 @@ use std::process::{Command, Output};
 use expanse_conformance::Outcome;
 use expanse_tests::{
     driver_command,
-    kit::{check, conforms},
+    kit::conforms,
     on_demand,
     small::{self, command},
 };
 
 #[test]
 fn it_conforms() {
-    let found = on_demand("wgpu");
-    conforms(&found);
+    let report = conforms(&on_demand("wgpu"));
     // It has memory of its own.
-    let (report, _) = check(&found.path, &[]);
     assert_eq!(report.outcome("kept-images"), Some(&Outcome::Passed));
 }
 

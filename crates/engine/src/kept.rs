@@ -51,10 +51,14 @@ pub(crate) fn pick<B: Backend>(
     upload: impl Fn(&[i64], [usize; 4]) -> burn_backend::tensor::IntTensor<B>,
 ) -> Result<FloatTensor<B>, EngineError> {
     let found = kept.shape().to_vec();
-    let (Some(ports), &[rows, channels, kept_height, kept_width]) = (picks(port), found.as_slice()) else {
+    let (
+        Some([row_of, y_of, x_of]),
+        &[batch, expected, height, width],
+        &[rows, channels, kept_height, kept_width],
+    ) = (picks(port), port.shape.as_slice(), found.as_slice())
+    else {
         return Err(EngineError::MissingInput { program: source.into(), name: port.name.clone() });
     };
-    let [batch, expected, height, width] = port.shape[..] else { unreachable!("only such ports are picked") };
     if channels != expected {
         return Err(EngineError::ImportShape {
             name: port.name.clone(),
@@ -69,10 +73,9 @@ pub(crate) fn pick<B: Backend>(
             None => Ok(places),
         }
     };
-    let [row_of, y_of, x_of] = &ports;
-    let rows = upload(places(row_of, rows)?, [batch, 1, 1, 1]);
-    let ys = upload(places(y_of, kept_height)?, [batch, 1, height, 1]);
-    let xs = upload(places(x_of, kept_width)?, [batch, 1, 1, width]);
+    let rows = upload(places(&row_of, rows)?, [batch, 1, 1, 1]);
+    let ys = upload(places(&y_of, kept_height)?, [batch, 1, height, 1]);
+    let xs = upload(places(&x_of, kept_width)?, [batch, 1, 1, width]);
     let images = B::float_select(kept, 0, B::int_reshape(rows, [batch].into()));
     let ys = B::int_expand(ys, [batch, channels, height, kept_width].into());
     let images = B::float_gather(2, images, ys);

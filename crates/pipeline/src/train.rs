@@ -158,8 +158,7 @@ impl Training<'_> {
             }
             false => {
                 let (images, normalization) = (self.data.train.clone(), self.data.normalization.clone());
-                let batches =
-                    Prefetch::new(images, left.clone(), self.batch_size, normalization, Some(varied));
+                let batches = Prefetch::new(images, left, self.batch_size, normalization, Some(varied));
                 Batches::Sent(batches.map_err(PipelineError::Thread)?)
             }
         };
