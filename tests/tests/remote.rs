@@ -217,6 +217,12 @@ fn a_session_that_needs_too_much_gpu_memory_ends_alone() {
     next.write_all(b"GET /session HTTP/1.1\r\n").unwrap();
     let began = format!("of {} begins", next.local_addr().unwrap());
     server.tells(&began);
+
+    // A bound that would bound nothing.
+    let output = Command::new(program()).args(["--backend", "flex", "--gpu-memory", "1"]).output().unwrap();
+    let told = small::stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("--gpu-memory bounds GPUs, and --backend flex lends none"), "{told}");
 }
 
 #[test]

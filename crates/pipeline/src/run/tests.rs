@@ -375,6 +375,34 @@ fn parts_that_do_not_fit_are_refused_before_the_first_step() {
     assert_eq!(backend.steps.load(Ordering::Relaxed), 0);
 }
 
+/// What a run notes.
+#[derive(Default)]
+struct Notes(Mutex<Vec<String>>);
+
+impl Observer for Notes {
+    fn event(&self, event: &Event) {
+        if let Event::Note { message } = event {
+            self.0.lock().unwrap().push(message.clone());
+        }
+    }
+}
+
+#[test]
+fn images_that_do_not_fit_on_the_device_are_noted_once() {
+    let notes = |keeps, set: &[&str]| {
+        let (notes, backend) = (Notes::default(), Counting { keeps, ..Counting::default() });
+        run(&experiment_with(set), &data(), &components(backend), None, &notes).unwrap();
+        let mut notes = notes.0.into_inner().unwrap();
+        notes.retain(|note| note.contains("sent with every batch"));
+        notes
+    };
+    let told = "images are sent with every batch: they take 1 MiB, and the device has room for 0 MiB of them";
+    assert_eq!(notes(Some(1), &[]), [told]);
+    for (keeps, set) in [(Some(1), vec!["data.on_device=never"]), (Some(1 << 20), vec![]), (None, vec![])] {
+        assert_eq!(notes(keeps, &set), [""; 0], "{keeps:?}, {set:?}");
+    }
+}
+
 #[test]
 fn a_loss_with_parameters_is_not_mixed() {
     let backend = Counting::default();
